@@ -1,8 +1,25 @@
-//! Differentiable tensor ops, seeded randomness, parameter stores and checkpoints on candle.
+#![doc = include_str!("../README.md")]
 
+pub mod backward;
+pub mod checkpoint;
+mod device;
+pub mod init;
+mod kernel;
+pub mod macs;
+pub mod ops;
+mod params;
 pub mod rng;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod threads;
+pub mod update;
 
+pub use backward::{Gradients, backward};
 pub use candle_core::{
-    D, DType, Device, Error, IndexOp, Module, ModuleT, Result, Shape, Tensor, Var,
+    D, DType, Device, Error, IndexOp, Module, ModuleT, Result, Shape, Tensor, Var, bail,
 };
-pub use candle_nn::VarBuilder;
+pub use candle_nn::{Init, VarBuilder, var_builder::SimpleBackend};
+pub use checkpoint::{Checkpoint, CheckpointError, LoadReport, StateDict};
+pub use device::{DeviceError, parse_device};
+pub use kernel::Float;
+pub use params::{ParamKind, ParamStore};

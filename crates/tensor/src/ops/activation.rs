@@ -1,0 +1,312 @@
+//! Elementwise activations with PyTorch's values and derivatives, at kinks and extremes too.
+//!
+//! One mechanism for all: a value `f(x)` and a derivative `f'(x)`, run over parallel chunks.
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
+
+use crate::kernel::{Float, dispatch, has_kernel, map, slice, with_slice, zip};
+
+/// Elementwise functions; `s(x) = 1 / (1 + exp(-x))`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Unary {
+    /// `max(x, 0)`, derivative 0 at 0.
+    Relu,
+    /// `min(max(x, 0), 6)`.
+    Relu6,
+    /// `x` if positive, else slope times `x`.
+    LeakyRelu(f64),
+    /// `x` if positive, else `alpha (exp(x) - 1)`.
+    Elu(f64),
+    /// Elu with the constants that keep mean 0 and variance 1.
+    Selu,
+    /// `x` if positive, else `alpha (exp(x / alpha) - 1)`.
+    Celu(f64),
+    /// `x P(Z <= x)` for a standard normal `Z`.
+    Gelu,
+    /// The tanh approximation of Gelu.
+    GeluTanh,
+    /// `x s(x)`.
+    Silu,
+    /// `x tanh(ln(1 + exp(x)))`.
+    Mish,
+    /// `ln(1 + exp(x))`.
+    Softplus,
+    /// `x / (1 + |x|)`.
+    Softsign,
+    /// `s(x)`.
+    Sigmoid,
+    /// `ln s(x)`.
+    LogSigmoid,
+    /// `tanh(x)`.
+    Tanh,
+    /// `min(max(x + 3, 0), 6) / 6`.
+    Hardsigmoid,
+    /// `x min(max(x + 3, 0), 6) / 6`.
+    Hardswish,
+    /// `x` kept within two bounds.
+    Hardtanh(f64, f64),
+}
+
+/// Applies `function` to every element.
+///
+/// # Errors
+/// When candle fails to allocate or launch.
+pub fn unary(x: &Tensor, function: Unary) -> Result<Tensor> {
+    if has_kernel(x) {
+        x.contiguous()?.apply_op1(function)
+    } else {
+        function.composed(x)
+    }
+}
+
+const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
+const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
+/// `sqrt(2 / pi)`.
+const GELU_TANH: f64 = 0.797_884_560_802_865_4;
+const GELU_CUBIC: f64 = 0.044_715;
+
+/// A constant in the element type.
+fn c<T: Float>(value: f64) -> T {
+    <T as WithDType>::from_f64(value)
+}
+
+fn sigmoid<T: Float>(x: T) -> T {
+    // The exponential of a negative number never overflows.
+    let e = (-x.abs()).exp();
+    let small = e / (T::one() + e);
+    if x >= T::zero() {
+        T::one() - small
+    } else if x < T::zero() {
+        small
+    } else {
+        x
+    }
+}
+
+fn softplus<T: Float>(x: T) -> T {
+    let positive = if x <= T::zero() { T::zero() } else { x };
+    positive + (-x.abs()).exp().ln_1p()
+}
+
+/// `P(Z <= x)`.
+fn normal_cdf<T: Float>(x: T) -> T {
+    let x = WithDType::to_f64(x);
+    c(0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2))
+}
+
+impl Unary {
+    fn value<T: Float>(self, x: T) -> T {
+        let (zero, one) = (T::zero(), T::one());
+        match self {
+            Self::Relu => relu(x),
+            Self::Relu6 => clamp(x, zero, c(6.0)),
+            Self::LeakyRelu(slope) => {
+                if x > zero {
+                    x
+                } else {
+                    x * c(slope)
+                }
+            }
+            Self::Elu(alpha) => {
+                if x > zero {
+                    x
+                } else {
+                    x.exp_m1() * c(alpha)
+                }
+            }
+            Self::Selu => c::<T>(SELU_SCALE) * Self::Elu(SELU_ALPHA).value(x),
+            Self::Celu(alpha) => {
+                if x > zero {
+                    x
+                } else {
+                    (x / c(alpha)).exp_m1() * c(alpha)
+                }
+            }
+            Self::Gelu => x * normal_cdf(x),
+            Self::GeluTanh => c::<T>(0.5) * x * (one + gelu_inner(x).tanh()),
+            Self::Silu => x * sigmoid(x),
+            Self::Mish => x * softplus(x).tanh(),
+            Self::Softplus => softplus(x),
+            Self::Softsign => x / (one + x.abs()),
+            Self::Sigmoid => sigmoid(x),
+            Self::LogSigmoid => -softplus(-x),
+            Self::Tanh => x.tanh(),
+            Self::Hardsigmoid => clamp(x + c(3.0), zero, c(6.0)) / c(6.0),
+            Self::Hardswish => x * (clamp(x + c(3.0), zero, c(6.0)) / c(6.0)),
+            Self::Hardtanh(low, high) => clamp(x, c(low), c(high)),
+        }
+    }
+
+    fn derivative<T: Float>(self, x: T) -> T {
+        let (zero, one) = (T::zero(), T::one());
+        let inside = |low: T, high: T| if x > low && x < high { one } else { zero };
+        match self {
+            Self::Relu => {
+                if x <= zero {
+                    zero
+                } else {
+                    one
+                }
+            }
+            Self::Relu6 => inside(zero, c(6.0)),
+            Self::LeakyRelu(slope) => {
+                if x > zero {
+                    one
+                } else {
+                    c(slope)
+                }
+            }
+            Self::Elu(alpha) => {
+                if x > zero {
+                    one
+                } else {
+                    x.exp() * c(alpha)
+                }
+            }
+            Self::Selu => c::<T>(SELU_SCALE) * Self::Elu(SELU_ALPHA).derivative(x),
+            Self::Celu(alpha) => {
+                if x > zero {
+                    one
+                } else {
+                    (x / c(alpha)).exp()
+                }
+            }
+            Self::Gelu => {
+                let density = c::<T>(0.398_942_280_401_432_7) * (x * x * c(-0.5)).exp();
+                normal_cdf(x) + x * density
+            }
+            Self::GeluTanh => {
+                let t = gelu_inner(x).tanh();
+                let slope = c::<T>(GELU_TANH) * (one + c::<T>(3.0 * GELU_CUBIC) * x * x);
+                c::<T>(0.5) * (one + t + x * (one - t * t) * slope)
+            }
+            Self::Silu => {
+                let s = sigmoid(x);
+                s * (one + x * (one - s))
+            }
+            Self::Mish => {
+                let t = softplus(x).tanh();
+                t + x * sigmoid(x) * (one - t * t)
+            }
+            Self::Softplus => sigmoid(x),
+            Self::Softsign => (one + x.abs()).powi(-2),
+            Self::Sigmoid => {
+                let s = sigmoid(x);
+                s * (one - s)
+            }
+            Self::LogSigmoid => sigmoid(-x),
+            Self::Tanh => {
+                let t = x.tanh();
+                one - t * t
+            }
+            Self::Hardsigmoid => inside(c(-3.0), c(3.0)) / c(6.0),
+            Self::Hardswish => {
+                if x <= c(-3.0) {
+                    zero
+                } else if x < c(3.0) {
+                    x / c(3.0) + c(0.5)
+                } else {
+                    one
+                }
+            }
+            Self::Hardtanh(low, high) => inside(c(low), c(high)),
+        }
+    }
+
+    /// The same out of candle ops; at kinks the derivative may be that of the other side.
+    fn composed(self, x: &Tensor) -> Result<Tensor> {
+        let positive = |x: &Tensor| x.gt(0.0)?.where_cond(x, &x.zeros_like()?);
+        let softplus = |x: &Tensor| {
+            let p = positive(x)?;
+            let minus_abs = (x - (&p * 2.0)?)?;
+            p + (minus_abs.exp()? + 1.0)?.log()?
+        };
+        let band = |x: &Tensor, low: f64, high: f64| {
+            (positive(&(x - low)?)? - positive(&(x - high)?)?)? + low
+        };
+        // `x` if positive, else `alpha (exp(x / beta) - 1)`.
+        let exponential = |x: &Tensor, alpha: f64, beta: f64| {
+            let p = positive(x)?;
+            &p + ((((x - &p)? / beta)?.exp()? - 1.0)? * alpha)?
+        };
+        match self {
+            Self::Relu => positive(x),
+            Self::Relu6 => band(x, 0.0, 6.0),
+            Self::LeakyRelu(slope) => {
+                let p = positive(x)?;
+                &p + ((x - &p)? * slope)?
+            }
+            Self::Elu(alpha) => exponential(x, alpha, 1.0),
+            Self::Selu => exponential(x, SELU_ALPHA, 1.0)? * SELU_SCALE,
+            Self::Celu(alpha) => exponential(x, alpha, alpha),
+            Self::Gelu => x.gelu_erf(),
+            Self::GeluTanh => x.gelu(),
+            Self::Silu => x.silu(),
+            Self::Mish => x * softplus(x)?.tanh()?,
+            Self::Softplus => softplus(x),
+            Self::Softsign => {
+                let p = positive(x)?;
+                x / (((p * 2.0)? - x)? + 1.0)?
+            }
+            Self::Sigmoid => candle_nn::ops::sigmoid(x),
+            Self::LogSigmoid => softplus(&x.neg()?)?.neg(),
+            Self::Tanh => x.tanh(),
+            Self::Hardsigmoid => band(&(x + 3.0)?, 0.0, 6.0)? / 6.0,
+            Self::Hardswish => x * (band(&(x + 3.0)?, 0.0, 6.0)? / 6.0)?,
+            Self::Hardtanh(low, high) => band(x, low, high),
+        }
+    }
+}
+
+fn relu<T: Float>(x: T) -> T {
+    // NaN stays NaN.
+    if x <= T::zero() { T::zero() } else { x }
+}
+
+fn clamp<T: Float>(x: T, low: T, high: T) -> T {
+    if x < low {
+        low
+    } else if x > high {
+        high
+    } else {
+        x
+    }
+}
+
+fn gelu_inner<T: Float>(x: T) -> T {
+    c::<T>(GELU_TANH) * (x + c::<T>(GELU_CUBIC) * x * x * x)
+}
+
+impl CustomOp1 for Unary {
+    fn name(&self) -> &'static str {
+        "activation"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let function = *self;
+        dispatch!(x.dtype(), "activation", T => {
+            let x = slice::<T>(x, layout)?;
+            // The choice stands outside the loop for the one that every network runs most.
+            let y = match function {
+                Self::Relu => map(x, relu),
+                _ => map(x, |x| function.value(x)),
+            };
+            Ok((T::to_cpu_storage_owned(y), layout.shape().clone()))
+        })
+    }
+
+    fn bwd(&self, x: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let function = *self;
+        dispatch!(x.dtype(), "activation", T => {
+            let dx = with_slice::<T, _>(x, |x| with_slice::<T, _>(grad, |grad| {
+                Ok(match function {
+                    Self::Relu => zip(x, grad, |x, g| if x <= T::default() { T::default() } else { g }),
+                    _ => zip(x, grad, |x, g| g * function.derivative(x)),
+                })
+            }))?;
+            Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
+        })
+    }
+}

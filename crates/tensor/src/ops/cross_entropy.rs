@@ -1,0 +1,206 @@
+//! Cross-entropy of a softmax against target distributions, one loss a row, in one op.
+//!
+//! `loss_i = -sum over c of q_ic log softmax(x_i)_c`, and its gradient
+//! `g_i (softmax(x_i)_c sum(q_i) - q_ic)`. With a class target `t`, weights `w` and smoothing
+//! `e` over `C` classes, `q_ic = w_c ((1 - e) [c = t] + e / C)`; an ignored row has `q = 0`.
+//! The softmax is kept from the forward pass, so the backward pass computes no exponential.
+//!
+//! **Shape:** `logits (N, C)` → `(N)`. Targets are constants: they get no gradient.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, WithDType, bail};
+use rayon::prelude::*;
+
+use super::softmax::{log_softmax, max_and_log_sum, rows_a_task};
+use crate::kernel::{Float, dispatch, has_kernel, slice, with_slice};
+
+/// What the rows should be.
+#[derive(Debug, Clone)]
+pub enum Targets {
+    /// A class a row; `None` is ignored.
+    Classes {
+        /// The classes.
+        labels: Vec<Option<u32>>,
+        /// Weight of each class; all 1 if absent.
+        weights: Option<Vec<f64>>,
+        /// Share of the target spread evenly over all classes, in `[0, 1]`.
+        smoothing: f64,
+    },
+    /// A distribution a row, row by row, already weighted.
+    Distributions(Vec<f64>),
+}
+
+impl Targets {
+    fn check(&self, rows: usize, classes: usize) -> Result<()> {
+        match self {
+            Self::Distributions(values) if values.len() != rows * classes => bail!(
+                "cross entropy: {} target probabilities for {rows} rows of {classes} classes",
+                values.len()
+            ),
+            Self::Distributions(_) => Ok(()),
+            Self::Classes {
+                labels,
+                weights,
+                smoothing,
+            } => {
+                if labels.len() != rows {
+                    bail!("cross entropy: {} targets for {rows} rows", labels.len());
+                }
+                let beyond = |l: &Option<u32>| l.is_some_and(|l| l as usize >= classes);
+                if let Some(row) = labels.iter().position(beyond) {
+                    bail!(
+                        "cross entropy: target {} in row {row} is not one of the {classes} \
+                         classes 0..={}; check the labels or the size of the last layer",
+                        labels[row].unwrap_or_default(),
+                        classes.saturating_sub(1)
+                    );
+                }
+                if weights.as_ref().is_some_and(|w| w.len() != classes) {
+                    bail!("cross entropy: expected a weight for each of {classes} classes");
+                }
+                if !(0.0..=1.0).contains(smoothing) {
+                    bail!("cross entropy: label smoothing must lie in [0, 1], got {smoothing}");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes the target distribution of one row.
+    fn fill(&self, row: usize, q: &mut [f64]) {
+        match self {
+            Self::Distributions(values) => q.copy_from_slice(&values[row * q.len()..][..q.len()]),
+            Self::Classes {
+                labels,
+                weights,
+                smoothing,
+            } => {
+                let Some(label) = labels[row] else {
+                    return q.fill(0.0);
+                };
+                q.fill(smoothing / q.len() as f64);
+                q[label as usize] += 1.0 - smoothing;
+                if let Some(weights) = weights {
+                    q.iter_mut().zip(weights).for_each(|(q, w)| *q *= w);
+                }
+            }
+        }
+    }
+
+    /// The class of a row whose target is one class with weight 1, the common case.
+    fn plain(&self, row: usize) -> Option<u32> {
+        match self {
+            Self::Classes {
+                labels,
+                weights: None,
+                smoothing,
+            } if *smoothing == 0.0 => labels[row],
+            _ => None,
+        }
+    }
+}
+
+/// The loss of each row of `logits (N, C)`.
+///
+/// # Errors
+/// When shapes differ, or a class lies beyond `C`, naming the row.
+pub fn cross_entropy_rows(logits: &Tensor, targets: Targets) -> Result<Tensor> {
+    let (rows, classes) = logits.dims2()?;
+    targets.check(rows, classes)?;
+    if has_kernel(logits) {
+        let op = CrossEntropy {
+            targets: Arc::new(targets),
+            softmax: Mutex::new(None),
+        };
+        return logits.contiguous()?.apply_op1(op);
+    }
+    let mut q = vec![0.0; rows * classes];
+    q.chunks_exact_mut(classes.max(1))
+        .enumerate()
+        .for_each(|(row, q)| targets.fill(row, q));
+    let q: Vec<f32> = q.into_iter().map(|q| q as f32).collect();
+    let q = Tensor::from_vec(q, (rows, classes), logits.device())?.to_dtype(logits.dtype())?;
+    (log_softmax(logits, D::Minus1)? * q)?.sum(D::Minus1)?.neg()
+}
+
+struct CrossEntropy {
+    targets: Arc<Targets>,
+    /// Kept for the backward pass.
+    softmax: Mutex<Option<Tensor>>,
+}
+
+impl CrossEntropy {
+    fn row<T: Float>(&self, row: usize, x: &[T], p: &mut [T]) -> T {
+        let (max, log_sum) = max_and_log_sum(x);
+        for (p, &x) in p.iter_mut().zip(x) {
+            *p = (x - max - log_sum).exp();
+        }
+        if let Some(label) = self.targets.plain(row) {
+            return max + log_sum - x[label as usize];
+        }
+        let mut q = vec![0.0; x.len()];
+        self.targets.fill(row, &mut q);
+        let log_p = |x: T| WithDType::to_f64(x - max - log_sum);
+        // 0 log 0 counts as 0.
+        let terms = q.iter().zip(x).filter(|(q, _)| **q != 0.0);
+        T::from_f64(-terms.map(|(q, &x)| q * log_p(x)).sum::<f64>())
+    }
+
+    fn row_gradient<T: Float>(&self, row: usize, g: T, p: &[T], dx: &mut [T]) {
+        if let Some(label) = self.targets.plain(row) {
+            dx.iter_mut().zip(p).for_each(|(dx, &p)| *dx = g * p);
+            dx[label as usize] = g * (p[label as usize] - T::one());
+            return;
+        }
+        let mut q = vec![0.0; p.len()];
+        self.targets.fill(row, &mut q);
+        let total = T::from_f64(q.iter().sum());
+        for ((dx, &p), &q) in dx.iter_mut().zip(p).zip(&q) {
+            *dx = g * (p * total - T::from_f64(q));
+        }
+    }
+}
+
+impl CustomOp1 for CrossEntropy {
+    fn name(&self) -> &'static str {
+        "cross_entropy"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (rows, classes) = layout.shape().dims2()?;
+        dispatch!(x.dtype(), "cross_entropy", T => {
+            let x = slice::<T>(x, layout)?;
+            let (mut loss, mut p) = (vec![T::default(); rows], vec![T::default(); x.len()]);
+            loss.par_iter_mut()
+                .zip(p.par_chunks_mut(classes.max(1)).zip(x.par_chunks(classes.max(1))))
+                .enumerate()
+                .with_min_len(rows_a_task(classes))
+                .for_each(|(row, (loss, (p, x)))| *loss = self.row(row, x, p));
+            let p = Tensor::from_vec(p, (rows, classes), &candle_core::Device::Cpu)?;
+            *self.softmax.lock().unwrap_or_else(PoisonError::into_inner) = Some(p);
+            Ok((T::to_cpu_storage_owned(loss), rows.into()))
+        })
+    }
+
+    fn bwd(&self, x: &Tensor, _loss: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let (_, classes) = x.dims2()?;
+        let kept = self.softmax.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(p) = kept.as_ref() else {
+            bail!("cross_entropy: backward before forward");
+        };
+        dispatch!(x.dtype(), "cross_entropy", T => {
+            let mut dx = vec![T::default(); x.elem_count()];
+            with_slice::<T, _>(p, |p| with_slice::<T, _>(grad, |grad| {
+                dx.par_chunks_mut(classes.max(1))
+                    .zip(p.par_chunks(classes.max(1)).zip(grad.par_iter()))
+                    .enumerate()
+                    .with_min_len(rows_a_task(classes))
+                    .for_each(|(row, (dx, (p, &g)))| self.row_gradient(row, g, p, dx));
+                Ok(())
+            }))?;
+            Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
+        })
+    }
+}

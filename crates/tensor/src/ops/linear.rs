@@ -1,0 +1,204 @@
+//! Affine map of the last dimension: `y = x W^T + b`.
+//!
+//! One gemm forward, two backward, and the bias gradient as a sum over rows (candle's strided
+//! sum takes longer than the rest of the layer).
+//!
+//! **Shape:** `x (*, in)`, `weight (out, in)`, `bias (out)` → `(*, out)`.
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
+
+use crate::kernel::{Float, Mat, Spread, add_rows, dispatch, gemm, has_kernel, slice, with_slice};
+use crate::macs;
+
+/// `x W^T + b` over the last dimension of `x`.
+///
+/// # Errors
+/// When the shapes do not fit, naming them.
+pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let (out, input) = weight.dims2()?;
+    let Some((&last, batch)) = x.dims().split_last() else {
+        bail!("linear: expected an input with at least one dimension, got a single number");
+    };
+    if last != input {
+        bail!(
+            "linear: the input's last dimension is {last} (shape {:?}), but the weight {:?} takes \
+             {input}",
+            x.shape(),
+            weight.shape()
+        );
+    }
+    if let Some(bias) = bias.filter(|bias| bias.dims() != [out]) {
+        bail!(
+            "linear: expected a bias of {out} elements, got {:?}",
+            bias.shape()
+        );
+    }
+    let rows: usize = batch.iter().product();
+    macs::add(rows * out * input);
+    let flat = x.reshape((rows, input))?;
+    let y = if has_kernel(x) {
+        let (flat, weight) = (flat.contiguous()?, weight.contiguous()?);
+        match bias {
+            Some(bias) => flat.apply_op3(&weight, &bias.contiguous()?, Linear)?,
+            None => flat.apply_op2(&weight, Linear)?,
+        }
+    } else {
+        let y = flat.matmul(&weight.t()?)?;
+        match bias {
+            Some(bias) => y.broadcast_add(bias)?,
+            None => y,
+        }
+    };
+    y.reshape([batch, &[out]].concat())
+}
+
+struct Linear;
+
+fn forward<T: Float>(
+    x: &[T],
+    weight: &[T],
+    bias: Option<&[T]>,
+    out: usize,
+    input: usize,
+) -> Vec<T> {
+    let rows = if input == 0 { 0 } else { x.len() / input };
+    let mut y = vec![T::zero(); rows * out];
+    if let Some(bias) = bias {
+        y.chunks_exact_mut(out.max(1))
+            .for_each(|row| row.copy_from_slice(bias));
+    }
+    let (x, weight) = (Mat::new(x, rows, input), Mat::new(weight, out, input));
+    gemm(&mut y, x, weight.t(), bias.is_some(), Spread::Pool);
+    y
+}
+
+fn backward(
+    x: &Tensor,
+    weight: &Tensor,
+    grad: &Tensor,
+) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    let ((rows, input), out) = (x.dims2()?, weight.dim(0)?);
+    dispatch!(x.dtype(), "linear", T => {
+        with_slice::<T, _>(grad, |grad| {
+            let grad = Mat::new(grad, rows, out);
+            let dx = if x.track_op() {
+                let mut dx = vec![T::default(); rows * input];
+                with_slice::<T, _>(weight, |weight| {
+                    gemm(&mut dx, grad, Mat::new(weight, out, input), false, Spread::Pool);
+                    Ok(())
+                })?;
+                Some(Tensor::from_vec(dx, (rows, input), x.device())?)
+            } else {
+                None
+            };
+            let dw = if weight.track_op() {
+                let mut dw = vec![T::default(); out * input];
+                with_slice::<T, _>(x, |x| {
+                    gemm(&mut dw, grad.t(), Mat::new(x, rows, input), false, Spread::Pool);
+                    Ok(())
+                })?;
+                Some(Tensor::from_vec(dw, (out, input), x.device())?)
+            } else {
+                None
+            };
+            Ok((dx, dw))
+        })
+    })
+}
+
+/// Sum over the rows of a `(rows, columns)` gradient, in a fixed order.
+fn sum_rows(grad: &Tensor) -> Result<Tensor> {
+    let (rows, columns) = grad.dims2()?;
+    dispatch!(grad.dtype(), "linear", T => {
+        let sum = with_slice::<T, _>(grad, |grad| {
+            // 16 parts whatever the thread count, so that the order of additions is fixed.
+            let part = rows.div_ceil(16).max(1) * columns;
+            let parts: Vec<Vec<T>> = grad
+                .par_chunks(part.max(1))
+                .with_min_len(if grad.len() > 1 << 16 { 1 } else { 16 })
+                .map(|rows| {
+                    let mut sum = vec![T::default(); columns];
+                    add_rows(&mut sum, rows);
+                    sum
+                })
+                .collect();
+            let mut sum = vec![T::default(); columns];
+            parts.iter().for_each(|part| add_rows(&mut sum, part));
+            Ok(sum)
+        })?;
+        Tensor::from_vec(sum, columns, grad.device())
+    })
+}
+
+impl CustomOp2 for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let ((rows, input), out) = (x_layout.shape().dims2()?, weight_layout.dims()[0]);
+        dispatch!(x.dtype(), "linear", T => {
+            let (x, weight) = (slice::<T>(x, x_layout)?, slice::<T>(weight, weight_layout)?);
+            let y = forward(x, weight, None, out, input);
+            Ok((<T as candle_core::WithDType>::to_cpu_storage_owned(y), (rows, out).into()))
+        })
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        _y: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        backward(x, weight, grad)
+    }
+}
+
+impl CustomOp3 for Linear {
+    fn name(&self) -> &'static str {
+        "linear with bias"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let ((rows, input), out) = (x_layout.shape().dims2()?, weight_layout.dims()[0]);
+        dispatch!(x.dtype(), "linear", T => {
+            let (x, weight) = (slice::<T>(x, x_layout)?, slice::<T>(weight, weight_layout)?);
+            let y = forward(x, weight, Some(slice::<T>(bias, bias_layout)?), out, input);
+            Ok((<T as candle_core::WithDType>::to_cpu_storage_owned(y), (rows, out).into()))
+        })
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        _y: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let (dx, dw) = backward(x, weight, grad)?;
+        let db = if bias.track_op() {
+            Some(sum_rows(grad)?)
+        } else {
+            None
+        };
+        Ok((dx, dw, db))
+    }
+}

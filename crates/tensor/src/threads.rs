@@ -1,0 +1,70 @@
+//! One pool of threads for everything: our kernels, gemm, and candle's own ops.
+//!
+//! [`run`] builds rayon's global pool with deep stacks and runs a program inside it. Work that
+//! starts inside the pool needs no hand-over for each parallel loop, and graphs of many
+//! thousand nodes do not overflow the stack. Results do not depend on the number of threads.
+//!
+//! ```
+//! let sum = mapsto_tensor::threads::run(1, || (1..=4).sum::<i32>());
+//! assert_eq!(sum, 10);
+//! ```
+
+use std::cell::Cell;
+
+/// Stack of pool threads and of the helper thread of [`on_deep_stack`]; only touched pages cost
+/// memory.
+const DEEP_STACK: usize = 1 << 28;
+
+thread_local! {
+    static IS_DEEP: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `program` inside a pool of `threads` threads (0: one for each processor).
+///
+/// Call it once, first thing in `main`. If a pool exists already, `program` runs in that one.
+pub fn run<R: Send>(threads: usize, program: impl FnOnce() -> R + Send) -> R {
+    let threads = match threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        n => n,
+    };
+    // candle sizes its gemm and its elementwise pool by these variables, at first use.
+    for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
+        // SAFETY: `set_var` races only with other threads that read the environment by C calls;
+        // this runs first in `main`, before this program has started any thread.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::env::set_var(name, threads.to_string());
+        }
+    }
+    // An error means that the pool exists already, which is what a second call wants.
+    let _ = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .stack_size(DEEP_STACK)
+        .start_handler(|_| IS_DEEP.set(true))
+        .build_global();
+    rayon::scope(|_| program())
+}
+
+/// The number of threads that kernels spread over.
+pub fn count() -> usize {
+    rayon::current_num_threads()
+}
+
+/// Runs `work` where recursion may go deep: here if this thread's stack is deep, otherwise on a
+/// helper thread.
+pub(crate) fn on_deep_stack<R: Send>(
+    work: impl FnOnce() -> candle_core::Result<R> + Send,
+) -> candle_core::Result<R> {
+    if IS_DEEP.get() {
+        return work();
+    }
+    std::thread::scope(|scope| {
+        let worker = std::thread::Builder::new()
+            .name("deep stack".to_owned())
+            .stack_size(DEEP_STACK)
+            .spawn_scoped(scope, work)?;
+        worker
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
