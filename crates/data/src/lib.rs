@@ -1,1 +1,31 @@
-//! placeholder
+#![doc = include_str!("../README.md")]
+
+pub mod digits;
+
+mod atomic;
+mod dataset;
+mod epoch;
+mod error;
+mod fit;
+mod idx;
+mod images;
+mod loader;
+mod order;
+mod picture;
+mod sampler;
+mod sets;
+mod split;
+
+pub use dataset::{Concat, Dataset, Map, Samples, Subset};
+pub use epoch::Epoch;
+pub use error::{Error, Result};
+pub use fit::fit_digit;
+pub use idx::Idx;
+pub use images::{ImageCollate, ImageSet};
+pub use loader::{Collate, DataLoader};
+pub use picture::{Picture, contact_sheet};
+pub use sampler::{
+    RandomSampler, Sampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler,
+};
+pub use sets::{FileInfo, SetInfo, Split, describe, digits, open};
+pub use split::{Lengths, random_split, stratified_split};
