@@ -28,12 +28,12 @@ pub enum Error {
         hint: String,
     },
     /// The operating system refused to read or write.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {error}", path = path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
+        /// The system's error; it is part of the message, hence not its source as well.
+        error: std::io::Error,
     },
     /// A file does not hold what its format asks for.
     #[error("{path}: {what}", path = path.display())]
@@ -79,13 +79,13 @@ impl Error {
     }
 
     /// For a system error; a missing file gets its own variant.
-    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+    pub(crate) fn io(path: &Path, error: std::io::Error) -> Self {
         let path = path.to_owned();
-        if source.kind() == std::io::ErrorKind::NotFound {
+        if error.kind() == std::io::ErrorKind::NotFound {
             let hint = "check the spelling and the folder".to_owned();
             return Self::NotFound { path, hint };
         }
-        Self::Io { path, source }
+        Self::Io { path, error }
     }
 }
 

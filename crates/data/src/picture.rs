@@ -8,14 +8,12 @@
 //! **Shape:** `H x W` in f32, row by row, 0 black and 1 white.
 //!
 //! ```
-//! use mapsto_data::{Picture, contact_sheet};
+//! use mapsto_data::Picture;
 //! let folder = tempfile::tempdir().unwrap();
 //! let path = folder.path().join("grey.png");
 //! let grey = Picture::new(vec![0.0, 0.2, 1.0, 1.0, 0.4, 0.0], 2, 3)?;
 //! grey.save_png(&path)?;
 //! assert_eq!(Picture::load(&path)?, grey);
-//! let sheet = contact_sheet(&[grey.clone(), grey], 2)?;
-//! assert_eq!((sheet.height(), sheet.width()), (2 + 2, 3 + 3 + 3));
 //! # Ok::<(), mapsto_data::Error>(())
 //! ```
 
@@ -36,7 +34,8 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// A picture of `height` rows; values outside 0..=1 are brought to its nearer end.
+    /// A picture of `height` rows; values outside 0..=1 are brought to its nearer end,
+    /// and what is not a number becomes 0.
     pub fn new(mut pixels: Vec<f32>, height: usize, width: usize) -> Result<Self> {
         if pixels.is_empty() || height.checked_mul(width) != Some(pixels.len()) {
             return Err(Error::Config(format!(
@@ -46,8 +45,11 @@ impl Picture {
             )));
         }
         for pixel in &mut pixels {
-            // In this order, what is not a number becomes 0.
-            *pixel = pixel.max(0.0).min(1.0);
+            *pixel = if pixel.is_nan() {
+                0.0
+            } else {
+                pixel.clamp(0.0, 1.0)
+            };
         }
         Ok(Self {
             pixels,
@@ -149,37 +151,6 @@ fn grey([r, g, b, a]: [u16; 4]) -> f32 {
     value * a + (1.0 - a)
 }
 
-const GAP: usize = 1;
-const GAP_GREY: f32 = 0.5;
-
-/// Lays pictures out row by row, `columns` in a row, with grey lines of one pixel around them.
-///
-/// All cells have the size of the largest picture; smaller ones stand in the upper left corner.
-pub fn contact_sheet(pictures: &[Picture], columns: usize) -> Result<Picture> {
-    let cell_height = pictures.iter().map(|p| p.height).max().unwrap_or(0);
-    let cell_width = pictures.iter().map(|p| p.width).max().unwrap_or(0);
-    if columns == 0 || pictures.is_empty() {
-        return Err(Error::Config(format!(
-            "a contact sheet of {} pictures in {columns} columns is empty: give 1 or more of both",
-            pictures.len()
-        )));
-    }
-    let columns = columns.min(pictures.len());
-    let rows = pictures.len().div_ceil(columns);
-    let height = rows * (cell_height + GAP) + GAP;
-    let width = columns * (cell_width + GAP) + GAP;
-    let mut pixels = vec![GAP_GREY; height * width];
-    for (index, picture) in pictures.iter().enumerate() {
-        let top = index / columns * (cell_height + GAP) + GAP;
-        let left = index % columns * (cell_width + GAP) + GAP;
-        for (y, row) in picture.pixels.chunks_exact(picture.width).enumerate() {
-            let start = (top + y) * width + left;
-            pixels[start..start + row.len()].copy_from_slice(row);
-        }
-    }
-    Picture::new(pixels, height, width)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,27 +164,6 @@ mod tests {
         assert_eq!(grey([65535, 0, 0, 65535]), 0.299);
         assert_eq!(grey([0, 0, 0, 0]), 1.0);
         assert!((grey([0, 0, 0, 32768]) - 0.5).abs() < 1e-4);
-    }
-
-    #[test]
-    fn a_sheet_puts_every_picture_in_its_cell() {
-        let dot = |v| Picture::new(vec![v], 1, 1).unwrap();
-        let tall = Picture::new(vec![0.1, 0.2], 2, 1).unwrap();
-        let sheet = contact_sheet(&[dot(0.0), tall, dot(1.0)], 2).unwrap();
-        let g = GAP_GREY;
-        #[rustfmt::skip]
-        assert_eq!(sheet.pixels(), [
-            g,   g, g,   g, g,
-            g, 0.0, g, 0.1, g,
-            g,   g, g, 0.2, g,
-            g,   g, g,   g, g,
-            g, 1.0, g,   g, g,
-            g,   g, g,   g, g,
-            g,   g, g,   g, g,
-        ]);
-        assert!(contact_sheet(&[], 2).is_err());
-        assert!(contact_sheet(&[dot(0.0)], 0).is_err());
-        assert_eq!(contact_sheet(&[dot(0.0)], 9).unwrap().width(), 3);
     }
 
     #[test]

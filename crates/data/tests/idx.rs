@@ -1,5 +1,11 @@
 //! IDX files: what is written is read, and every way in which a file can be wrong has its error.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests too"
+)]
+
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;

@@ -1,5 +1,11 @@
 //! The loader: order and bits at any number of workers, skipping, errors, and the end of threads.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests too"
+)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,8 +1,14 @@
 //! Pictures of every kind are read alike, and free pictures are brought into MNIST's form.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests too"
+)]
+
 use std::path::Path;
 
-use image::{DynamicImage, ImageBuffer, Luma, LumaA, Rgb, Rgba};
+use image::{DynamicImage, ImageBuffer, ImageEncoder, Luma, LumaA, Rgb, Rgba};
 use mapsto_data::{Error, Picture, fit_digit};
 
 fn load(image: impl Into<DynamicImage>, name: &str) -> Picture {
@@ -94,6 +100,25 @@ fn a_jpeg_is_read_whatever_its_name() {
 }
 
 #[test]
+fn a_jpeg_is_turned_upright_as_its_camera_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("photo.jpg");
+    // Black left half, white right half, and a note to turn it by 90 degrees clockwise.
+    let image = ImageBuffer::from_fn(16, 8, |x, _| Luma([if x < 8 { 0_u8 } else { 255 }]));
+    let exif = [
+        &b"II*\0\x08\0\0\0\x01\0"[..],
+        b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0",
+    ];
+    let file = std::fs::File::create(&path).unwrap();
+    let mut encoder = image::codecs::jpeg::JpegEncoder::new(file);
+    encoder.set_exif_metadata(exif.concat()).unwrap();
+    encoder.encode_image(&image).unwrap();
+    let picture = Picture::load(&path).unwrap();
+    assert_eq!((picture.height(), picture.width()), (16, 8));
+    assert!(picture.pixels()[0] < 0.1 && picture.pixels()[127] > 0.9);
+}
+
+#[test]
 fn what_is_no_picture_is_named_with_what_can_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notes.png");
@@ -160,7 +185,7 @@ fn a_fitted_digit_fills_20_of_28_with_its_mass_in_the_middle() {
     assert_eq!((side(&rows), side(&cols)), (20, 14));
     let mass: f32 = fitted.iter().sum();
     let mean = |place: fn(usize) -> usize| {
-        let moment = |(i, v): (usize, &f32)| v * (place(i) as f32 + 0.5);
+        let moment = |(i, v): (usize, &f32)| v * place(i) as f32;
         fitted.iter().enumerate().map(moment).sum::<f32>() / mass
     };
     assert!((mean(|i| i / 28) - 14.0).abs() <= 0.5);

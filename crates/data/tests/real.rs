@@ -1,5 +1,11 @@
 //! MNIST and Fashion-MNIST themselves, where `MAPSTO_DATA` names a folder that holds them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests too"
+)]
+
 use std::path::PathBuf;
 
 use mapsto_data::{Dataset, Picture, Split, describe, fit_digit, open};
@@ -82,9 +88,8 @@ fn an_mnist_picture_comes_back_as_it_is_and_an_inverted_one_nearly() {
         errors.push(off.sum::<f32>() / picture.pixels().iter().sum::<f32>());
     }
     errors.sort_unstable_by(f32::total_cmp);
-    let median = errors[errors.len() / 2];
-    assert!(
-        median < 0.25,
-        "half of the pictures change by more than {median}"
-    );
+    // Haze takes off a little of the faintest ink, 2 % for the typical picture; a centre that is
+    // off by one pixel costs 50 %.
+    let (median, high) = (errors[errors.len() / 2], errors[errors.len() * 9 / 10]);
+    assert!(median < 0.03 && high < 0.05, "{median} {high}");
 }

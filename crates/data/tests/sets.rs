@@ -1,5 +1,11 @@
 //! Sets in folders: any set in MNIST's form is read, and what does not fit is named.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests too"
+)]
+
 use std::fs;
 use std::path::Path;
 
