@@ -48,7 +48,9 @@ fn message(bytes: &[u8]) -> String {
 
 #[test]
 fn plain_and_gzip_are_told_by_content() {
-    for bytes in [GOOD.to_vec(), gzip(&GOOD)] {
+    // A gzip file may have several members, one after the other.
+    let members = [gzip(&GOOD[..7]), gzip(&GOOD[7..])].concat();
+    for bytes in [GOOD.to_vec(), gzip(&GOOD), members] {
         let (_folder, path) = file(&bytes);
         let idx = Idx::read(&path).unwrap();
         assert_eq!(idx.dims, [2, 3, 2]);
@@ -152,6 +154,8 @@ fn a_damaged_gzip_stream_has_its_own_error() {
     let checksum = whole.len() - 6;
     damaged[checksum] ^= 1;
     assert!(message(&damaged).contains("the gzip stream is damaged"));
+    let garbage = [&whole[..], b"garbage after the end"].concat();
+    assert!(message(&garbage).contains("the gzip stream is damaged"));
 }
 
 #[test]

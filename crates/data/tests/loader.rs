@@ -223,6 +223,37 @@ fn dropping_an_epoch_ends_its_threads() {
 }
 
 #[test]
+fn dropping_an_epoch_does_not_wait_for_the_batch_that_is_being_loaded() {
+    let (set, loaded) = probe(20_000);
+    // The second batch would take ten seconds.
+    let slow = Map::new(set, |index, _| {
+        if index >= 10_000 {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        Ok(index)
+    });
+    let loader = DataLoader::new(slow, list).batch_size(10_000).unwrap();
+    let mut epoch = loader.workers(1).epoch(0);
+    assert_eq!(epoch.next().unwrap().unwrap().len(), 10_000);
+    drop(epoch);
+    assert!(loaded.load(Ordering::SeqCst) < 20_000);
+}
+
+#[test]
+fn shuffling_belongs_to_the_loaders_seed_and_the_epoch() {
+    let order = |shuffle, seed, epoch| {
+        let (set, _) = probe(30);
+        let loader = DataLoader::new(set, list).shuffle(shuffle).seed(seed);
+        let batches: Result<Vec<_>> = loader.epoch(epoch).collect();
+        batches.unwrap().concat()
+    };
+    assert_eq!(order(true, 1, 0), order(true, 1, 0));
+    assert_ne!(order(true, 1, 0), order(true, 2, 0));
+    assert_ne!(order(true, 1, 0), order(true, 1, 1));
+    assert_eq!(order(false, 1, 1), (0..30).collect::<Vec<_>>());
+}
+
+#[test]
 fn an_epoch_owns_what_it_needs() {
     let epoch = {
         let (set, _) = probe(4);

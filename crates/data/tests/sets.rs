@@ -116,6 +116,9 @@ fn pictures_and_labels_must_agree() {
             "{text}"
         );
     }
+    write(folder.path(), "train-labels-idx1-ubyte", &[6], vec![0; 6]);
+    assert!(message(open(folder.path(), Split::Train)).contains("holds 6 labels"));
+    assert!(message(describe(folder.path())).contains("holds 6 labels"));
     write(
         folder.path(),
         "train-labels-idx1-ubyte",
