@@ -22,6 +22,7 @@ fn replace(
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
+    #[cfg_attr(not(unix), allow(unused_mut, reason = "changed on Unix only"))]
     let mut builder = tempfile::Builder::new();
     // Temporary files are private to their owner; this one is to be an ordinary file.
     #[cfg(unix)]
