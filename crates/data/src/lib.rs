@@ -1,1 +1,35 @@
-//! placeholder
+#![doc = include_str!("../README.md")]
+
+pub mod digits;
+
+mod atomic;
+mod contact_sheet;
+mod dataset;
+mod epoch;
+mod error;
+mod fit;
+mod idx;
+mod image_collate;
+mod images;
+mod loader;
+mod order;
+mod picture;
+mod sampler;
+mod sets;
+mod split;
+
+pub use contact_sheet::contact_sheet;
+pub use dataset::{Concat, Dataset, Map, Samples, Subset};
+pub use epoch::Epoch;
+pub use error::{Error, Result};
+pub use fit::fit_digit;
+pub use idx::Idx;
+pub use image_collate::ImageCollate;
+pub use images::ImageSet;
+pub use loader::{Collate, DataLoader};
+pub use picture::Picture;
+pub use sampler::{
+    RandomSampler, Sampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler,
+};
+pub use sets::{FileInfo, SetInfo, Split, describe, digits, open};
+pub use split::{Lengths, random_split, stratified_split};

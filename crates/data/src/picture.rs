@@ -1,0 +1,179 @@
+//! [`Picture`]: one grey picture, read from PNG or JPEG of any kind, and written as PNG.
+//!
+//! Colour becomes grey as `0.299 R + 0.587 G + 0.114 B` (ITU-R BT.601, which PIL uses too),
+//! transparent pixels show white behind them, palettes and 16-bit samples are read as they are,
+//! and a JPEG is turned upright as its camera noted. A grey pixel of 8 bits is exactly
+//! `byte / 255`.
+//!
+//! **Shape:** `H x W` in f32, row by row, 0 black and 1 white.
+//!
+//! ```
+//! use mapsto_data::Picture;
+//! let folder = tempfile::tempdir().unwrap();
+//! let path = folder.path().join("grey.png");
+//! let grey = Picture::new(vec![0.0, 0.2, 1.0, 1.0, 0.4, 0.0], 2, 3)?;
+//! grey.save_png(&path)?;
+//! assert_eq!(Picture::load(&path)?, grey);
+//! # Ok::<(), mapsto_data::Error>(())
+//! ```
+
+use std::fs::File;
+use std::io::{BufReader, Cursor, Write};
+use std::path::Path;
+
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
+
+use crate::{Error, Result, atomic};
+
+/// One grey picture, 0 black and 1 white.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Picture {
+    pixels: Vec<f32>,
+    height: usize,
+    width: usize,
+}
+
+impl Picture {
+    /// A picture of `height` rows; values outside 0..=1 are brought to its nearer end,
+    /// and what is not a number becomes 0.
+    pub fn new(mut pixels: Vec<f32>, height: usize, width: usize) -> Result<Self> {
+        if pixels.is_empty() || height.checked_mul(width) != Some(pixels.len()) {
+            return Err(Error::Config(format!(
+                "{} values are no picture of {height}x{width}: give one value a pixel, and at \
+                 least one pixel",
+                pixels.len()
+            )));
+        }
+        for pixel in &mut pixels {
+            *pixel = if pixel.is_nan() {
+                0.0
+            } else {
+                pixel.clamp(0.0, 1.0)
+            };
+        }
+        Ok(Self {
+            pixels,
+            height,
+            width,
+        })
+    }
+
+    /// Reads a PNG or JPEG, whatever the name ends in.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let image = decode(path).map_err(|error| match error {
+            ImageError::IoError(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Error::io(path, error)
+            }
+            ImageError::Limits(error) => {
+                Error::format(path, format!("too large: {error}: make it smaller"))
+            }
+            other => Error::format(
+                path,
+                format!("no picture that can be read: {other}: give a PNG or JPEG file"),
+            ),
+        })?;
+        let rgba = image.into_rgba16();
+        let (width, height) = (rgba.width() as usize, rgba.height() as usize);
+        let pixels = rgba.pixels().map(|pixel| grey(pixel.0)).collect();
+        Self::new(pixels, height, width)
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The pixels, row by row.
+    pub fn pixels(&self) -> &[f32] {
+        &self.pixels
+    }
+
+    /// Every pixel as a square of `factor` by `factor`, to make small pictures visible.
+    pub fn enlarge(&self, factor: usize) -> Result<Self> {
+        let mut pixels = Vec::new();
+        for row in self.pixels.chunks_exact(self.width) {
+            let wide = row.iter().flat_map(|&v| std::iter::repeat_n(v, factor));
+            let wide: Vec<f32> = wide.collect();
+            for _ in 0..factor {
+                pixels.extend_from_slice(&wide);
+            }
+        }
+        Self::new(pixels, self.height * factor, self.width * factor)
+    }
+
+    /// Writes a grey PNG of 8 bits; it appears whole or not at all.
+    pub fn save_png(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let bytes = self.pixels.iter().map(|v| (v * 255.0).round() as u8);
+        let (width, height) = (u32::try_from(self.width), u32::try_from(self.height));
+        let image = match (width, height) {
+            (Ok(width), Ok(height)) => GrayImage::from_raw(width, height, bytes.collect()),
+            _ => None,
+        };
+        let mut png = Cursor::new(Vec::new());
+        let encoded = image.map(|image| image.write_to(&mut png, ImageFormat::Png));
+        if !matches!(encoded, Some(Ok(()))) {
+            let (height, width) = (self.height, self.width);
+            return Err(Error::Config(format!(
+                "a picture of {height}x{width} is too large for PNG: make it smaller"
+            )));
+        }
+        atomic::write(path, |file| file.write_all(png.get_ref()))
+    }
+}
+
+fn decode(path: &Path) -> image::ImageResult<DynamicImage> {
+    let file = BufReader::new(File::open(path)?);
+    let reader = ImageReader::new(file).with_guessed_format()?;
+    let mut decoder = reader.into_decoder()?;
+    let orientation = decoder.orientation()?;
+    let mut image = DynamicImage::from_decoder(decoder)?;
+    image.apply_orientation(orientation);
+    Ok(image)
+}
+
+/// The grey value of a pixel over white.
+fn grey([r, g, b, a]: [u16; 4]) -> f32 {
+    let unit = |sample: u16| f32::from(sample) / 65535.0;
+    let (r, g, b, a) = (unit(r), unit(g), unit(b), unit(a));
+    // The weights add up to 1 but for rounding, and a grey pixel shall keep its exact value.
+    let value = if r == g && g == b {
+        r
+    } else {
+        0.299 * r + 0.587 * g + 0.114 * b
+    };
+    value * a + (1.0 - a)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grey_keeps_its_value_and_colour_is_weighted() {
+        for byte in 0..=255_u16 {
+            let v = byte * 257;
+            assert_eq!(grey([v, v, v, 65535]), f32::from(byte) / 255.0);
+        }
+        assert_eq!(grey([65535, 0, 0, 65535]), 0.299);
+        assert_eq!(grey([0, 0, 0, 0]), 1.0);
+        assert!((grey([0, 0, 0, 32768]) - 0.5).abs() < 1e-4);
+    }
+
+    #[test]
+    fn values_are_brought_into_range() {
+        let picture = Picture::new(vec![-1.0, f32::NAN, 0.5, 2.0], 2, 2).unwrap();
+        assert_eq!(picture.pixels(), [0.0, 0.0, 0.5, 1.0]);
+        let large = picture.enlarge(2).unwrap();
+        assert_eq!(large.height(), 4);
+        assert_eq!(large.pixels()[8..12], [0.5, 0.5, 1.0, 1.0]);
+        assert!(Picture::new(vec![0.0; 3], 2, 2).is_err());
+        assert!(picture.enlarge(0).is_err());
+    }
+}

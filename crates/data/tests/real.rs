@@ -1,0 +1,95 @@
+//! MNIST and Fashion-MNIST themselves, where `MAPSTO_DATA` names a folder that holds them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests too"
+)]
+
+use std::path::PathBuf;
+
+use mapsto_data::{Dataset, Picture, Split, describe, fit_digit, open};
+
+fn folder(name: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("MAPSTO_DATA").map(|data| PathBuf::from(data).join(name));
+    if folder.is_none() {
+        let _ = std::io::Write::write_all(
+            &mut std::io::stderr(),
+            b"skipped: set MAPSTO_DATA to a folder with mnist/ and fashion-mnist/\n",
+        );
+    }
+    folder
+}
+
+#[test]
+fn mnist_has_its_counts_and_its_mean() {
+    let Some(folder) = folder("mnist") else {
+        return;
+    };
+    let train = open(&folder, Split::Train).unwrap();
+    let expected = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949];
+    assert_eq!(train.class_counts(), expected);
+    let (mean, std) = train.mean_std();
+    assert!((mean - 0.1307).abs() < 1e-4 && (std - 0.3081).abs() < 1e-4);
+    let test = open(&folder, Split::Test).unwrap();
+    let expected = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009];
+    assert_eq!(test.class_counts(), expected);
+    let info = describe(&folder).unwrap();
+    assert_eq!(
+        (info.name.as_str(), info.train, info.test),
+        ("mnist", 60_000, 10_000)
+    );
+    assert_eq!(info.licence.as_deref(), Some("CC BY-SA 3.0"));
+    let labels = &info.files[1];
+    assert_eq!((labels.bytes, &labels.sha256[..8]), (28_881, "3552534a"));
+}
+
+#[test]
+fn fashion_mnist_is_recognised() {
+    let Some(folder) = folder("fashion-mnist") else {
+        return;
+    };
+    let train = open(&folder, Split::Train).unwrap();
+    assert_eq!(train.class_counts(), [6000; 10]);
+    assert_eq!(train.class_names()[0], "T-shirt/top");
+    assert!((train.mean_std().0 - 0.2860).abs() < 1e-4);
+    assert_eq!(
+        open(&folder, Split::Test).unwrap().class_counts(),
+        [1000; 10]
+    );
+    let info = describe(&folder).unwrap();
+    assert_eq!(
+        (info.name.as_str(), info.licence.as_deref()),
+        ("fashion-mnist", Some("MIT"))
+    );
+}
+
+#[test]
+fn an_mnist_picture_comes_back_as_it_is_and_an_inverted_one_nearly() {
+    let Some(folder) = folder("mnist") else {
+        return;
+    };
+    let test = open(&folder, Split::Test).unwrap();
+    let mut errors = Vec::new();
+    for index in 0..test.len() {
+        let picture = test.picture(index).unwrap();
+        assert_eq!(
+            fit_digit(&picture, 28, 28).unwrap(),
+            picture.pixels(),
+            "{index}"
+        );
+        // The way of a free picture leads back to about the same place.
+        let inverted = picture.pixels().iter().map(|v| 1.0 - v).collect();
+        let fitted = fit_digit(&Picture::new(inverted, 28, 28).unwrap(), 28, 28).unwrap();
+        let off = fitted
+            .iter()
+            .zip(picture.pixels())
+            .map(|(a, b)| (a - b).abs());
+        errors.push(off.sum::<f32>() / picture.pixels().iter().sum::<f32>());
+    }
+    errors.sort_unstable_by(f32::total_cmp);
+    // Haze takes off a little of the faintest ink, 2 % for the typical picture; a centre that is
+    // off by one pixel costs 50 %.
+    let (median, high) = (errors[errors.len() / 2], errors[errors.len() * 9 / 10]);
+    assert!(median < 0.03 && high < 0.05, "{median} {high}");
+}
