@@ -1,1 +1,28 @@
-//! placeholder
+#![doc = include_str!("../README.md")]
+
+mod callback;
+mod callbacks;
+mod environment;
+mod error;
+mod evaluate;
+mod history;
+mod metric;
+mod metrics;
+mod objective;
+mod run_folder;
+mod snapshot;
+mod trainer;
+
+pub use callback::{Callback, Context, Logs, StopReason};
+pub use callbacks::{
+    BestCheckpoint, EarlyStopping, JsonlLog, LastCheckpoint, Monitor, Progress, TerminateOnNan};
+pub use environment::Environment;
+pub use error::{BoxError, Error, Result};
+pub use evaluate::{Scores, evaluate, predict};
+pub use history::{EpochRecord, History};
+pub use metric::{Direction, Metric};
+pub use metrics::{Accuracy, ConfusionMatrix, TopK};
+pub use objective::{Objective, Output};
+pub use run_folder::RunFolder;
+pub use snapshot::{Position, Snapshot, weights_sha256};
+pub use trainer::Trainer;

@@ -1,0 +1,77 @@
+//! Stops when a figure has not improved for some epochs, and puts the best weights back.
+
+use mapsto_tensor::StateDict;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::callback::{Callback, Context};
+use crate::callbacks::Monitor;
+use crate::error::Result;
+
+/// Ends `fit` after `patience` epochs without improvement.
+///
+/// However `fit` ends, the weights of the best epoch are put back at its end (Keras'
+/// `restore_best_weights`). A resumed run remembers them.
+#[derive(Debug, Clone)]
+pub struct EarlyStopping {
+    monitor: Monitor,
+    patience: usize,
+    waited: usize,
+    best_weights: StateDict,
+}
+
+impl EarlyStopping {
+    /// `patience` in epochs, at least 1.
+    pub fn new(monitor: Monitor, patience: usize) -> Self {
+        Self { monitor, patience: patience.max(1), waited: 0, best_weights: StateDict::new() }
+    }
+}
+
+impl Callback for EarlyStopping {
+    fn name(&self) -> &'static str {
+        "early_stopping"
+    }
+
+    fn on_epoch_end(&mut self, context: &mut Context<'_>) -> Result<()> {
+        if self.monitor.observe(context.logs, context.position.epoch - 1)? {
+            self.waited = 0;
+            self.best_weights.clear();
+            for (name, tensor) in context.store.state_dict() {
+                self.best_weights.insert(name, tensor.copy()?);
+            }
+            return Ok(());
+        }
+        self.waited += 1;
+        if self.waited >= self.patience {
+            let Monitor { name, best_epoch, .. } = &self.monitor;
+            context.stop(format!(
+                "{name} has not improved for {} epochs; best was epoch {}",
+                self.waited,
+                best_epoch + 1
+            ));
+        }
+        Ok(())
+    }
+
+    fn on_fit_end(&mut self, context: &mut Context<'_>) -> Result<()> {
+        if !self.best_weights.is_empty() {
+            context.restore(self.best_weights.clone());
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> Value {
+        json!({"monitor": self.monitor, "waited": self.waited})
+    }
+
+    fn tensors(&self) -> StateDict {
+        self.best_weights.clone()
+    }
+
+    fn load_state(&mut self, state: &Value, tensors: StateDict) -> serde_json::Result<()> {
+        self.monitor = Monitor::deserialize(&state["monitor"])?;
+        self.waited = usize::deserialize(&state["waited"])?;
+        self.best_weights = tensors;
+        Ok(())
+    }
+}

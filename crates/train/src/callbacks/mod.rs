@@ -1,0 +1,15 @@
+//! The callbacks that ship.
+
+mod checkpoints;
+mod early_stopping;
+mod jsonl;
+mod monitor;
+mod nan;
+mod progress;
+
+pub use checkpoints::{BestCheckpoint, LastCheckpoint};
+pub use early_stopping::EarlyStopping;
+pub use jsonl::JsonlLog;
+pub use monitor::Monitor;
+pub use nan::TerminateOnNan;
+pub use progress::Progress;

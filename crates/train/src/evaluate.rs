@@ -1,0 +1,151 @@
+//! Evaluation and prediction: a pass over batches without training.
+
+use std::collections::BTreeMap;
+
+use mapsto_tensor::{DType, Tensor};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::callback::Logs;
+use crate::error::{BoxError, Error, Result};
+use crate::metric::Metric;
+use crate::objective::{Objective, Output};
+
+/// What an evaluation measured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Scores {
+    /// `loss` and each metric, by name.
+    pub values: Logs,
+    /// Tables behind the metrics, by the metric's name.
+    pub details: BTreeMap<String, Value>,
+    /// Number of samples.
+    pub samples: usize,
+}
+
+impl std::ops::Index<&str> for Scores {
+    type Output = f64;
+
+    /// # Panics
+    /// When nothing of this name was measured, as for maps.
+    fn index(&self, name: &str) -> &f64 {
+        &self.values[name]
+    }
+}
+
+/// The mean of losses weighted by samples, and the metrics, of one pass.
+#[derive(Debug)]
+pub(crate) struct Measure {
+    loss_sum: f64,
+    samples: usize,
+    pub(crate) metrics: Vec<Box<dyn Metric>>,
+}
+
+impl Measure {
+    pub(crate) fn new(metrics: Vec<Box<dyn Metric>>) -> Self {
+        Self { loss_sum: 0.0, samples: 0, metrics }
+    }
+
+    /// An empty copy with the same metrics.
+    pub(crate) fn fresh(&self) -> Self {
+        let mut copy = Self::new(self.metrics.iter().map(|metric| metric.clone_box()).collect());
+        copy.reset();
+        copy
+    }
+
+    pub(crate) fn update(&mut self, loss: f64, output: &Output) -> Result<()> {
+        self.loss_sum += loss * output.samples() as f64;
+        self.samples += output.samples();
+        for metric in &mut self.metrics {
+            metric.update(output)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn reset(&mut self) {
+        (self.loss_sum, self.samples) = (0.0, 0);
+        self.metrics.iter_mut().for_each(|metric| metric.reset());
+    }
+
+    pub(crate) fn values(&self) -> Logs {
+        let loss = ("loss".to_owned(), self.loss_sum / self.samples as f64);
+        let metrics = self.metrics.iter().map(|metric| (metric.name(), metric.value()));
+        std::iter::once(loss).chain(metrics).collect()
+    }
+
+    pub(crate) fn scores(&self) -> Scores {
+        let details = self.metrics.iter();
+        Scores {
+            values: self.values(),
+            details: details.filter_map(|m| Some((m.name(), m.details()?))).collect(),
+            samples: self.samples,
+        }
+    }
+
+    pub(crate) fn state(&self) -> Value {
+        let metrics: BTreeMap<String, Value> =
+            self.metrics.iter().map(|metric| (metric.name(), metric.state())).collect();
+        serde_json::json!({"loss_sum": self.loss_sum, "samples": self.samples, "metrics": metrics})
+    }
+
+    pub(crate) fn load_state(&mut self, state: &Value) -> Result<(), String> {
+        let number = |key: &str| state[key].as_f64().ok_or_else(|| format!("no {key}"));
+        (self.loss_sum, self.samples) = (number("loss_sum")?, number("samples")? as usize);
+        for metric in &mut self.metrics {
+            let state = &state["metrics"][metric.name()];
+            metric.load_state(state).map_err(|e| format!("metric {}: {e}", metric.name()))?;
+        }
+        Ok(())
+    }
+}
+
+/// The loss as a number, whatever its dtype.
+pub(crate) fn loss_value(output: &Output) -> Result<f64> {
+    Ok(output.loss.detach().to_dtype(DType::F64)?.flatten_all()?.mean(0)?.to_scalar()?)
+}
+
+pub(crate) fn evaluate_into<B, E: Into<BoxError>>(
+    measure: &mut Measure,
+    objective: &impl Objective<B>,
+    batches: impl IntoIterator<Item = Result<B, E>>,
+) -> Result<Scores> {
+    for (number, batch) in batches.into_iter().enumerate() {
+        let batch = batch.map_err(|e| Error::Batch { epoch: 0, batch: number, error: e.into() })?;
+        let output = objective.compute_loss(&batch, false)?;
+        measure.update(loss_value(&output)?, &output)?;
+    }
+    if measure.samples == 0 {
+        return Err(Error::NoBatches { what: "the evaluation" });
+    }
+    Ok(measure.scores())
+}
+
+/// Measures a model on batches, with dropout and the like off.
+///
+/// # Errors
+/// When a batch cannot be had, an op fails, or there is no batch.
+pub fn evaluate<B, E: Into<BoxError>>(
+    objective: &impl Objective<B>,
+    metrics: Vec<Box<dyn Metric>>,
+    batches: impl IntoIterator<Item = Result<B, E>>,
+) -> Result<Scores> {
+    evaluate_into(&mut Measure::new(metrics), objective, batches)
+}
+
+/// What a model says about batches, one row a sample.
+///
+/// # Errors
+/// When a batch cannot be had, an op fails, or there is no batch.
+pub fn predict<B, E: Into<BoxError>>(
+    objective: &impl Objective<B>,
+    batches: impl IntoIterator<Item = Result<B, E>>,
+) -> Result<Tensor> {
+    let mut rows = vec![];
+    for (number, batch) in batches.into_iter().enumerate() {
+        let batch = batch.map_err(|e| Error::Batch { epoch: 0, batch: number, error: e.into() })?;
+        rows.push(objective.compute_loss(&batch, false)?.predictions.detach());
+    }
+    if rows.is_empty() {
+        return Err(Error::NoBatches { what: "the prediction" });
+    }
+    Ok(Tensor::cat(&rows, 0)?)
+}

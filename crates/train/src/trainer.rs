@@ -1,0 +1,366 @@
+//! [`Trainer`]: `fit`, `evaluate`, `predict`.
+//!
+//! A step is: forward pass, loss, backward pass, update. `fit` repeats it over epochs, measures,
+//! calls the callbacks, and can go on from a [`Snapshot`] at any step to the same bits. Nothing
+//! here is hidden: a loop written by hand uses the same parts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use mapsto_optim::{IntoOptimizer, Optimizer};
+use mapsto_tensor::{ParamStore, Tensor, backward, rng};
+use serde_json::{Value, json};
+
+use crate::callback::{Callback, Context, Logs, StopReason};
+use crate::error::{BoxError, Error, Result};
+use crate::evaluate::{Measure, Scores, evaluate_into, loss_value, predict};
+use crate::history::{EpochRecord, History};
+use crate::metric::Metric;
+use crate::objective::Objective;
+use crate::snapshot::{Position, Snapshot};
+
+/// Trains the parameters of a store on an objective.
+#[derive(Debug)]
+#[doc(alias = "compile")]
+#[doc(alias = "Model")]
+pub struct Trainer<O> {
+    store: ParamStore,
+    objective: O,
+    optimizer: Box<dyn Optimizer>,
+    measure: Measure,
+    callbacks: Vec<Box<dyn Callback>>,
+    position: Position,
+    samples: usize,
+    epoch_seconds: f64,
+    history: History,
+    stop: Option<StopReason>,
+    interrupt: Arc<AtomicBool>,
+    description: Value,
+}
+
+/// The events that callbacks see.
+#[derive(Clone, Copy)]
+enum Event {
+    FitStart,
+    Batch,
+    Epoch,
+    FitEnd,
+}
+
+impl<O> Trainer<O> {
+    /// A trainer of all trainable parameters of `store`; `optimizer` is a rule such as
+    /// `Adam::default()`, or an `Optim` with groups, schedule and clipping.
+    ///
+    /// # Errors
+    /// When a setting of the optimizer is out of range.
+    pub fn new(store: &ParamStore, objective: O, optimizer: impl IntoOptimizer) -> Result<Self> {
+        Ok(Self {
+            store: store.clone(),
+            objective,
+            optimizer: optimizer.into_optimizer(store)?,
+            measure: Measure::new(vec![]),
+            callbacks: vec![],
+            position: Position::default(),
+            samples: 0,
+            epoch_seconds: 0.0,
+            history: History::default(),
+            stop: None,
+            interrupt: Arc::default(),
+            description: Value::Null,
+        })
+    }
+
+    /// Measures this too, in training and evaluation.
+    #[must_use]
+    pub fn metric(mut self, metric: impl Metric + 'static) -> Self {
+        self.measure.metrics.push(Box::new(metric));
+        self
+    }
+
+    /// Adds a callback.
+    #[must_use]
+    pub fn callback(mut self, callback: impl Callback + 'static) -> Self {
+        self.callbacks.push(Box::new(callback));
+        self
+    }
+
+    /// Seeds what layers draw while training (dropout, noise). Starts this thread's generator
+    /// anew.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        rng::manual_seed(seed);
+        self
+    }
+
+    /// Stores this description of the model in every checkpoint.
+    #[must_use]
+    pub fn describe(mut self, model: Value) -> Self {
+        self.description = model;
+        self
+    }
+
+    /// Ends `fit` after the step under way, with a snapshot, once the flag is set.
+    #[must_use]
+    pub fn interrupt(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.interrupt = flag;
+        self
+    }
+
+    /// Where training stands.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Why the last `fit` ended.
+    pub fn stop_reason(&self) -> Option<&StopReason> {
+        self.stop.as_ref()
+    }
+
+    /// The finished epochs.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// The objective.
+    pub fn objective(&self) -> &O {
+        &self.objective
+    }
+
+    /// The whole state, from which [`resume`](Self::resume) goes on.
+    ///
+    /// # Errors
+    /// When a tensor cannot be copied.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        let mut snapshot = Snapshot::take(&self.store, &[("optim", &*self.optimizer)], self.position)?;
+        snapshot.insert("measure", self.measure.state());
+        snapshot.insert("history", json!(self.history));
+        let mut states = serde_json::Map::new();
+        for callback in &self.callbacks {
+            states.insert(callback.name().to_owned(), callback.state());
+            snapshot.insert_tensors(&format!("callback/{}", callback.name()), callback.tensors());
+        }
+        snapshot.insert("callbacks", Value::Object(states));
+        snapshot.describe(&self.description);
+        Ok(snapshot)
+    }
+
+    /// Takes over a snapshot of a trainer with the same parts; `fit` then goes on from there.
+    ///
+    /// # Errors
+    /// When the snapshot belongs to another model, optimizer or set of callbacks.
+    pub fn resume(&mut self, snapshot: &Snapshot) -> Result<()> {
+        let misfit = |reason: String| Error::NotResumable { path: "the checkpoint".to_owned(), reason };
+        let history: History = snapshot.training("history")?;
+        let states: Value = snapshot.training("callbacks")?;
+        self.position = snapshot.restore(&self.store, &mut [("optim", &mut *self.optimizer)])?;
+        self.measure.load_state(&snapshot.training("measure")?).map_err(misfit)?;
+        self.history = history;
+        for callback in &mut self.callbacks {
+            let name = callback.name();
+            let Some(state) = states.get(name) else {
+                return Err(misfit(format!("the run was trained without the callback \"{name}\"")));
+            };
+            let tensors = snapshot.tensors_of(&format!("callback/{name}"));
+            callback
+                .load_state(state, tensors)
+                .map_err(|error| misfit(format!("callback {name}: {error}")))?;
+        }
+        Ok(())
+    }
+
+    /// Trains until `epochs` epochs are done; `batches(epoch)` gives the batches of an epoch.
+    ///
+    /// # Errors
+    /// When a batch cannot be had, an op or a callback fails, or the audit of the first step
+    /// finds a parameter without a gradient.
+    pub fn fit<B, I, E>(&mut self, epochs: usize, batches: impl Fn(usize) -> I) -> Result<History>
+    where
+        O: Objective<B>,
+        I: IntoIterator<Item = Result<B, E>>,
+        E: Into<BoxError>,
+    {
+        self.run(epochs, batches, |_| Ok(None))
+    }
+
+    /// [`fit`](Self::fit) with an evaluation on `validation()` after each epoch.
+    ///
+    /// # Errors
+    /// As for [`fit`](Self::fit).
+    pub fn fit_validated<B, I, J, E, F>(
+        &mut self,
+        epochs: usize,
+        batches: impl Fn(usize) -> I,
+        validation: impl Fn() -> J,
+    ) -> Result<History>
+    where
+        O: Objective<B>,
+        I: IntoIterator<Item = Result<B, E>>,
+        J: IntoIterator<Item = Result<B, F>>,
+        E: Into<BoxError>,
+        F: Into<BoxError>,
+    {
+        self.run(epochs, batches, |trainer| trainer.evaluate(validation()).map(Some))
+    }
+
+    /// Measures the model on batches, with dropout and the like off.
+    ///
+    /// # Errors
+    /// When a batch cannot be had, an op fails, or there is no batch.
+    pub fn evaluate<B, E: Into<BoxError>>(
+        &self,
+        batches: impl IntoIterator<Item = Result<B, E>>,
+    ) -> Result<Scores>
+    where
+        O: Objective<B>,
+    {
+        evaluate_into(&mut self.measure.fresh(), &self.objective, batches)
+    }
+
+    /// What the model says about batches, one row a sample.
+    ///
+    /// # Errors
+    /// When a batch cannot be had, an op fails, or there is no batch.
+    pub fn predict<B, E: Into<BoxError>>(
+        &self,
+        batches: impl IntoIterator<Item = Result<B, E>>,
+    ) -> Result<Tensor>
+    where
+        O: Objective<B>,
+    {
+        predict(&self.objective, batches)
+    }
+
+    fn run<B, I, E>(
+        &mut self,
+        epochs: usize,
+        batches: impl Fn(usize) -> I,
+        validate: impl Fn(&Self) -> Result<Option<Scores>>,
+    ) -> Result<History>
+    where
+        O: Objective<B>,
+        I: IntoIterator<Item = Result<B, E>>,
+        E: Into<BoxError>,
+    {
+        (self.stop, self.samples) = (None, 0);
+        let mut audited = false;
+        self.emit(Event::FitStart, epochs, None, &Logs::new())?;
+        while self.position.epoch < epochs && self.stop.is_none() {
+            let started = Instant::now();
+            let batches = batches(self.position.epoch).into_iter();
+            let count = batches.size_hint().1;
+            for batch in batches.skip(self.position.batch) {
+                let Position { epoch, batch: number, .. } = self.position;
+                let batch = batch.map_err(|e| Error::Batch { epoch, batch: number, error: e.into() })?;
+                self.step(&batch, !audited)?;
+                audited = true;
+                self.emit(Event::Batch, epochs, count, &prefixed("train", self.measure.values()))?;
+                if self.stop.is_some() {
+                    break;
+                }
+            }
+            if self.stop.is_none() {
+                self.epoch_seconds = started.elapsed().as_secs_f64();
+                self.end_epoch(epochs, count, &validate)?;
+            }
+        }
+        self.stop.get_or_insert(StopReason::Completed);
+        let logs = self.history.epochs.last().map(|record| record.logs.clone());
+        self.emit(Event::FitEnd, epochs, None, &logs.unwrap_or_default())?;
+        Ok(self.history.clone())
+    }
+
+    /// Forward pass, loss, backward pass, update.
+    fn step<B>(&mut self, batch: &B, audit: bool) -> Result<()>
+    where
+        O: Objective<B>,
+    {
+        let output = self.objective.compute_loss(batch, true)?;
+        let loss = loss_value(&output)?;
+        for callback in &mut self.callbacks {
+            callback.on_loss(loss, self.position)?;
+        }
+        let mut gradients = backward(&output.loss, &self.store)?;
+        if audit {
+            gradients.audit()?;
+        }
+        self.optimizer.step(&mut gradients)?;
+        self.measure.update(loss, &output)?;
+        self.samples += output.samples();
+        self.position.batch += 1;
+        self.position.step += 1;
+        Ok(())
+    }
+
+    fn end_epoch(
+        &mut self,
+        epochs: usize,
+        batches: Option<usize>,
+        validate: &impl Fn(&Self) -> Result<Option<Scores>>,
+    ) -> Result<()> {
+        if self.position.batch == 0 {
+            return Err(Error::NoBatches { what: "the training set" });
+        }
+        let mut logs = prefixed("train", self.measure.values());
+        if let Some(scores) = validate(self)? {
+            logs.extend(prefixed("val", scores.values));
+        }
+        self.history.epochs.push(EpochRecord {
+            epoch: self.position.epoch,
+            step: self.position.step,
+            seconds: self.epoch_seconds,
+            logs: logs.clone(),
+        });
+        self.measure.reset();
+        self.position.epoch += 1;
+        self.position.batch = 0;
+        self.emit(Event::Epoch, epochs, batches, &logs)
+    }
+
+    /// Tells all callbacks, then does what they asked for.
+    fn emit(&mut self, event: Event, epochs: usize, batches: Option<usize>, logs: &Logs) -> Result<()> {
+        let mut context = Context {
+            position: self.position,
+            epochs,
+            batches,
+            samples: self.samples,
+            logs,
+            lr: self.optimizer.lr(),
+            store: &self.store,
+            history: &self.history,
+            stop: None,
+            restore: None,
+            snapshot: false,
+        };
+        for callback in &mut self.callbacks {
+            match event {
+                Event::FitStart => callback.on_fit_start(&mut context)?,
+                Event::Batch => callback.on_batch_end(&mut context)?,
+                Event::Epoch => callback.on_epoch_end(&mut context)?,
+                Event::FitEnd => callback.on_fit_end(&mut context)?,
+            }
+        }
+        let Context { mut stop, restore, mut snapshot, .. } = context;
+        if matches!(event, Event::Batch | Event::Epoch) && self.interrupt.load(Ordering::Relaxed) {
+            stop = Some(StopReason::Interrupted);
+            snapshot = true;
+        }
+        if let Some(weights) = restore {
+            self.store.load_state_dict(&weights, true)?;
+        }
+        if snapshot {
+            let snapshot = self.snapshot()?;
+            for callback in &mut self.callbacks {
+                callback.on_snapshot(&snapshot)?;
+            }
+        }
+        if self.stop.is_none() {
+            self.stop = stop;
+        }
+        Ok(())
+    }
+}
+
+fn prefixed(split: &str, values: Logs) -> Logs {
+    values.into_iter().map(|(name, value)| (format!("{split}.{name}"), value)).collect()
+}
