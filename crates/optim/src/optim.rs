@@ -1,0 +1,263 @@
+//! [`Optim`]: a [`Rule`] over named parameters, with groups, a schedule, clipping and a state.
+//!
+//! Updates run in place: on the CPU in `f32` and `f64` a step allocates no tensor, unless
+//! clipping has to scale the gradients. Elements are independent of each other, so the bits do
+//! not depend on the number of threads.
+//!
+//! Differences from PyTorch: a group is chosen by name, the schedule is a function of the step
+//! and part of the optimizer, and so is clipping.
+//!
+//! ```
+//! use mapsto_optim::{AdamW, Optim, Optimizer};
+//! use mapsto_tensor::{DType, Device, ParamStore};
+//! let store = ParamStore::new(DType::F32, &Device::Cpu);
+//! store.root().pp("fc").get((2, 3), "weight")?;
+//! store.root().pp("fc").get(2, "bias")?;
+//! let no_decay = AdamW { weight_decay: 0.0, ..AdamW::default() };
+//! let optimizer = Optim::new(AdamW::default(), store.trainable())?
+//!     .group(|name| name.ends_with(".bias"), no_decay)?
+//!     .schedule(|step| 1.0 / (1.0 + step as f64 / 1000.0))
+//!     .clip_grad_norm(1.0)?;
+//! assert_eq!(optimizer.lr(), 1e-3);
+//! # Ok::<(), mapsto_tensor::Error>(())
+//! ```
+
+use std::fmt;
+
+use mapsto_tensor::{DType, Float, Gradients, Result, StateDict, Tensor, Var, bail, update};
+
+use crate::clip::{clip_grad_norm, clip_grad_value};
+use crate::hyper;
+use crate::optimizer::Optimizer;
+use crate::rule::{At, Rule};
+use crate::state::{self, Entry};
+
+/// An update rule at work on named parameters.
+#[derive(Debug)]
+#[doc(alias = "param_groups")]
+pub struct Optim<R: Rule> {
+    /// The rule of the parameters in no group, then those of the groups.
+    rules: Vec<R>,
+    /// In name order.
+    entries: Vec<Entry>,
+    schedule: Schedule,
+    max_norm: Option<f64>,
+    max_value: Option<f64>,
+    steps: u64,
+    grad_norm: Option<f64>,
+}
+
+impl<R: Rule> Optim<R> {
+    /// The rule for these parameters, with all state zero.
+    ///
+    /// # Errors
+    /// When a hyperparameter is out of range, or there is no parameter, two of one name, or one
+    /// that holds no floats.
+    pub fn new(rule: R, params: Vec<(String, Var)>) -> Result<Self> {
+        rule.validate()?;
+        if params.is_empty() {
+            bail!("there is no parameter to optimize; is everything frozen?");
+        }
+        let mut entries = params
+            .into_iter()
+            .map(|(name, var)| {
+                let mut entry = Entry::new(name, var)?;
+                entry.assign(0, rule.slots())?;
+                Ok(entry)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        if let Some(twice) = entries.windows(2).find(|two| two[0].name == two[1].name) {
+            bail!("two parameters are called \"{}\"", twice[0].name);
+        }
+        Ok(Self {
+            rules: vec![rule],
+            entries,
+            schedule: Schedule(None),
+            max_norm: None,
+            max_value: None,
+            steps: 0,
+            grad_norm: None,
+        })
+    }
+
+    /// Gives the parameters whose names `select` accepts another rule, such as one with its own
+    /// learning rate or weight decay. Where groups overlap, the last one counts.
+    ///
+    /// # Errors
+    /// When a hyperparameter is out of range, no name is selected, or steps have been done.
+    pub fn group(mut self, select: impl Fn(&str) -> bool, rule: R) -> Result<Self> {
+        rule.validate()?;
+        if self.steps > 0 {
+            bail!(
+                "a group must be made before the first step, not after {}",
+                self.steps
+            );
+        }
+        let group = self.rules.len();
+        let mut is_empty = true;
+        for entry in self.entries.iter_mut().filter(|e| select(&e.name)) {
+            entry.assign(group, rule.slots())?;
+            is_empty = false;
+        }
+        if is_empty {
+            let names: Vec<&str> = self.entries.iter().map(|e| e.name.as_str()).collect();
+            bail!("a group selects none of {}", names.join(", "));
+        }
+        self.rules.push(rule);
+        Ok(self)
+    }
+
+    /// Multiplies every learning rate by `factor(step)`, where `step` counts from 0. A function
+    /// of the step has no state, so a resumed run continues it.
+    #[must_use]
+    #[doc(alias = "LambdaLR")]
+    pub fn schedule(mut self, factor: impl Fn(u64) -> f64 + Send + Sync + 'static) -> Self {
+        self.schedule = Schedule(Some(Box::new(factor)));
+        self
+    }
+
+    /// Has every step clip the gradients it is given to this total norm, as
+    /// [`clip_grad_norm`](crate::clip_grad_norm()) does, after any clipping by value.
+    ///
+    /// # Errors
+    /// When `max` is not above 0.
+    pub fn clip_grad_norm(mut self, max: f64) -> Result<Self> {
+        hyper::positive("clip_grad_norm: max", max)?;
+        self.max_norm = Some(max);
+        Ok(self)
+    }
+
+    /// Has every step limit each element of the gradients it is given to `[-max, max]`.
+    ///
+    /// # Errors
+    /// When `max` is not above 0.
+    pub fn clip_grad_value(mut self, max: f64) -> Result<Self> {
+        hyper::positive("clip_grad_value: max", max)?;
+        self.max_value = Some(max);
+        Ok(self)
+    }
+}
+
+impl<R: Rule> Optimizer for Optim<R> {
+    fn step(&mut self, grads: &mut Gradients) -> Result<()> {
+        check(&self.entries, grads)?;
+        let factor = self.schedule.factor(self.steps);
+        hyper::non_negative(
+            &format!("the schedule's factor at step {}", self.steps),
+            factor,
+        )?;
+        if let Some(max) = self.max_value {
+            clip_grad_value(grads, max)?;
+        }
+        if let Some(max) = self.max_norm {
+            self.grad_norm = Some(clip_grad_norm(grads, max)?);
+        }
+        for entry in &mut self.entries {
+            if let Some(grad) = grads.get(&entry.name) {
+                let rule = &self.rules[entry.group];
+                let at = At {
+                    lr: rule.lr() * factor,
+                    step: entry.updates + 1,
+                };
+                apply(rule, &at, entry, grad)?;
+                entry.updates += 1;
+            }
+        }
+        self.steps += 1;
+        Ok(())
+    }
+
+    fn lr(&self) -> f64 {
+        self.rules[0].lr() * self.schedule.factor(self.steps)
+    }
+
+    fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    fn grad_norm(&self) -> Option<f64> {
+        self.grad_norm
+    }
+
+    fn state_dict(&self) -> Result<StateDict> {
+        state::save(&self.entries, self.steps)
+    }
+
+    fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
+        self.steps = state::load(&mut self.entries, state)?;
+        Ok(())
+    }
+}
+
+/// A factor on the learning rates as a function of the step; without one, 1.
+struct Schedule(Option<Box<dyn Fn(u64) -> f64 + Send + Sync>>);
+
+impl Schedule {
+    fn factor(&self, step: u64) -> f64 {
+        self.0.as_ref().map_or(1.0, |factor| factor(step))
+    }
+}
+
+impl fmt::Debug for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() {
+            "Fn(step)"
+        } else {
+            "constant"
+        })
+    }
+}
+
+fn check(entries: &[Entry], grads: &Gradients) -> Result<()> {
+    for Entry { name, var, .. } in entries {
+        let Some(grad) = grads.get(name) else {
+            continue;
+        };
+        if grad.shape() != var.shape() || grad.dtype() != var.dtype() {
+            bail!(
+                "\"{name}\" is {:?} {:?}, but its gradient is {:?} {:?}",
+                var.dtype(),
+                var.dims(),
+                grad.dtype(),
+                grad.dims()
+            );
+        }
+    }
+    Ok(())
+}
+
+fn apply<R: Rule>(rule: &R, at: &At, entry: &mut Entry, grad: &Tensor) -> Result<()> {
+    match entry.var.dtype() {
+        DType::F32 if update::is_supported(&entry.var) => in_place::<f32, R>(rule, at, entry, grad),
+        DType::F64 if update::is_supported(&entry.var) => in_place::<f64, R>(rule, at, entry, grad),
+        _ => {
+            let param = entry.var.as_detached_tensor();
+            let (param, state) = rule.update_tensors(at, &param, grad, &entry.state)?;
+            entry.var.set(&param)?;
+            entry.state = state;
+            Ok(())
+        }
+    }
+}
+
+fn in_place<T: Float, R: Rule>(rule: &R, at: &At, entry: &Entry, grad: &Tensor) -> Result<()> {
+    let tensors: Vec<&Tensor> = std::iter::once(entry.var.as_tensor())
+        .chain(&entry.state)
+        .collect();
+    let update = |chunks: &mut [&mut [T]], grad: &[T]| {
+        if let Some((param, state)) = chunks.split_first_mut() {
+            rule.update(at, param, grad, state);
+        }
+    };
+    if shares_memory(&entry.var, grad) {
+        // Such as the gradient of |p|^2 / 2, which is p. It cannot be read and written at once.
+        return update::in_place(&tensors, &grad.copy()?, update);
+    }
+    update::in_place(&tensors, grad, update)
+}
+
+fn shares_memory(a: &Tensor, b: &Tensor) -> bool {
+    let (a, b) = (a.storage_and_layout().0, b.storage_and_layout().0);
+    std::ptr::eq(&raw const *a, &raw const *b)
+}
