@@ -80,8 +80,14 @@ impl<O> Trainer<O> {
 
     /// Adds a callback.
     #[must_use]
-    pub fn callback(mut self, callback: impl Callback + 'static) -> Self {
-        self.callbacks.push(Box::new(callback));
+    pub fn callback(self, callback: impl Callback + 'static) -> Self {
+        self.boxed_callback(Box::new(callback))
+    }
+
+    /// Adds a callback that is chosen at run time.
+    #[must_use]
+    pub fn boxed_callback(mut self, callback: Box<dyn Callback>) -> Self {
+        self.callbacks.push(callback);
         self
     }
 

@@ -62,14 +62,19 @@ impl Callback for LastCheckpoint {
 #[doc(alias = "ModelCheckpoint")]
 pub struct BestCheckpoint {
     path: PathBuf,
-    monitor: Monitor,
+    monitor: Option<Monitor>,
     due: bool,
 }
 
 impl BestCheckpoint {
     /// Writes to `path` whenever the figure improves.
     pub fn new(path: impl Into<PathBuf>, monitor: Monitor) -> Self {
-        Self { path: path.into(), monitor, due: false }
+        Self { path: path.into(), monitor: Some(monitor), due: false }
+    }
+
+    /// Writes to `path` after every epoch: without a validation set, the newest counts as best.
+    pub fn newest(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), monitor: None, due: false }
     }
 }
 
@@ -79,8 +84,11 @@ impl Callback for BestCheckpoint {
     }
 
     fn on_epoch_end(&mut self, context: &mut Context<'_>) -> Result<()> {
-        if self.monitor.observe(context.logs, context.position.epoch - 1)? {
-            self.due = true;
+        self.due = match &mut self.monitor {
+            Some(monitor) => monitor.observe(context.logs, context.position.epoch - 1)?,
+            None => true,
+        };
+        if self.due {
             context.take_snapshot();
         }
         Ok(())
@@ -100,7 +108,7 @@ impl Callback for BestCheckpoint {
     }
 
     fn load_state(&mut self, state: &Value, _: mapsto_tensor::StateDict) -> serde_json::Result<()> {
-        self.monitor = Monitor::deserialize(state)?;
+        self.monitor = Option::deserialize(state)?;
         Ok(())
     }
 }
