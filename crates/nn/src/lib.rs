@@ -1,1 +1,28 @@
-//! placeholder
+#![doc = include_str!("../README.md")]
+
+mod activation;
+mod conv2d;
+mod dim;
+mod dropout;
+mod flatten;
+mod linear;
+mod loss;
+mod pool2d;
+mod sequential;
+mod size2;
+mod summary;
+
+pub use activation::Activation;
+pub use conv2d::{Conv2d, Conv2dConfig, Padding, conv2d};
+pub use dropout::Dropout;
+pub use flatten::{Flatten, FlattenDims};
+pub use linear::{Linear, LinearConfig, linear};
+pub use loss::{
+    BceWithLogitsLoss, CrossEntropyLoss, MseLoss, Reduction, binary_cross_entropy_with_logits,
+    cross_entropy, mse_loss,
+};
+pub use mapsto_tensor::ops::PadMode;
+pub use pool2d::{AvgPool2d, MaxPool2d};
+pub use sequential::{Child, Sequential};
+pub use size2::Size2;
+pub use summary::{Summary, SummaryRow, summary};
