@@ -23,7 +23,9 @@ impl Environment {
     /// Describes this process.
     pub fn here(program: &str, device: &str) -> Self {
         let model = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model = model.lines().find_map(|line| line.strip_prefix("model name"));
+        let model = model
+            .lines()
+            .find_map(|line| line.strip_prefix("model name"));
         let processor = model.map(|m| m.trim_start_matches([' ', '\t', ':']).to_owned());
         Self {
             program: program.to_owned(),

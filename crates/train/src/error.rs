@@ -14,7 +14,11 @@ pub enum Error {
     /// The source of batches failed.
     #[error("batch {batch} of epoch {epoch}: {error}")]
     #[allow(missing_docs)]
-    Batch { epoch: usize, batch: usize, error: BoxError },
+    Batch {
+        epoch: usize,
+        batch: usize,
+        error: BoxError,
+    },
     /// The source gave no batch at all.
     #[error("{what} has no batches: the set is empty, or smaller than a batch with drop_last")]
     #[allow(missing_docs)]
@@ -34,13 +38,19 @@ pub enum Error {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// A checkpoint holds weights only, or the state of a run with other parts.
-    #[error("{path} cannot be resumed from: {reason}; resume from checkpoints/last.safetensors of the same run")]
+    #[error(
+        "{path} cannot be resumed from: {reason}; resume from checkpoints/last.safetensors of the same run"
+    )]
     #[allow(missing_docs)]
     NotResumable { path: String, reason: String },
     /// A file or folder of the run could not be read or written.
     #[error("cannot {action} {path}: {error}")]
     #[allow(missing_docs)]
-    Io { action: &'static str, path: PathBuf, error: std::io::Error },
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        error: std::io::Error,
+    },
     /// The folder is no run, or in use.
     #[error("{path}: {reason}")]
     #[allow(missing_docs)]
@@ -59,6 +69,10 @@ impl Error {
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |error| Self::Io { action, path, error }
+        move |error| Self::Io {
+            action,
+            path,
+            error,
+        }
     }
 }

@@ -42,12 +42,21 @@ pub(crate) struct Measure {
 
 impl Measure {
     pub(crate) fn new(metrics: Vec<Box<dyn Metric>>) -> Self {
-        Self { loss_sum: 0.0, samples: 0, metrics }
+        Self {
+            loss_sum: 0.0,
+            samples: 0,
+            metrics,
+        }
     }
 
     /// An empty copy with the same metrics.
     pub(crate) fn fresh(&self) -> Self {
-        let mut copy = Self::new(self.metrics.iter().map(|metric| metric.clone_box()).collect());
+        let mut copy = Self::new(
+            self.metrics
+                .iter()
+                .map(|metric| metric.clone_box())
+                .collect(),
+        );
         copy.reset();
         copy
     }
@@ -68,7 +77,10 @@ impl Measure {
 
     pub(crate) fn values(&self) -> Logs {
         let loss = ("loss".to_owned(), self.loss_sum / self.samples as f64);
-        let metrics = self.metrics.iter().map(|metric| (metric.name(), metric.value()));
+        let metrics = self
+            .metrics
+            .iter()
+            .map(|metric| (metric.name(), metric.value()));
         std::iter::once(loss).chain(metrics).collect()
     }
 
@@ -76,14 +88,19 @@ impl Measure {
         let details = self.metrics.iter();
         Scores {
             values: self.values(),
-            details: details.filter_map(|m| Some((m.name(), m.details()?))).collect(),
+            details: details
+                .filter_map(|m| Some((m.name(), m.details()?)))
+                .collect(),
             samples: self.samples,
         }
     }
 
     pub(crate) fn state(&self) -> Value {
-        let metrics: BTreeMap<String, Value> =
-            self.metrics.iter().map(|metric| (metric.name(), metric.state())).collect();
+        let metrics: BTreeMap<String, Value> = self
+            .metrics
+            .iter()
+            .map(|metric| (metric.name(), metric.state()))
+            .collect();
         serde_json::json!({"loss_sum": self.loss_sum, "samples": self.samples, "metrics": metrics})
     }
 
@@ -92,7 +109,9 @@ impl Measure {
         (self.loss_sum, self.samples) = (number("loss_sum")?, number("samples")? as usize);
         for metric in &mut self.metrics {
             let state = &state["metrics"][metric.name()];
-            metric.load_state(state).map_err(|e| format!("metric {}: {e}", metric.name()))?;
+            metric
+                .load_state(state)
+                .map_err(|e| format!("metric {}: {e}", metric.name()))?;
         }
         Ok(())
     }
@@ -100,7 +119,13 @@ impl Measure {
 
 /// The loss as a number, whatever its dtype.
 pub(crate) fn loss_value(output: &Output) -> Result<f64> {
-    Ok(output.loss.detach().to_dtype(DType::F64)?.flatten_all()?.mean(0)?.to_scalar()?)
+    Ok(output
+        .loss
+        .detach()
+        .to_dtype(DType::F64)?
+        .flatten_all()?
+        .mean(0)?
+        .to_scalar()?)
 }
 
 pub(crate) fn evaluate_into<B, E: Into<BoxError>>(
@@ -109,12 +134,18 @@ pub(crate) fn evaluate_into<B, E: Into<BoxError>>(
     batches: impl IntoIterator<Item = Result<B, E>>,
 ) -> Result<Scores> {
     for (number, batch) in batches.into_iter().enumerate() {
-        let batch = batch.map_err(|e| Error::Batch { epoch: 0, batch: number, error: e.into() })?;
+        let batch = batch.map_err(|e| Error::Batch {
+            epoch: 0,
+            batch: number,
+            error: e.into(),
+        })?;
         let output = objective.compute_loss(&batch, false)?;
         measure.update(loss_value(&output)?, &output)?;
     }
     if measure.samples == 0 {
-        return Err(Error::NoBatches { what: "the evaluation" });
+        return Err(Error::NoBatches {
+            what: "the evaluation",
+        });
     }
     Ok(measure.scores())
 }
@@ -141,11 +172,17 @@ pub fn predict<B, E: Into<BoxError>>(
 ) -> Result<Tensor> {
     let mut rows = vec![];
     for (number, batch) in batches.into_iter().enumerate() {
-        let batch = batch.map_err(|e| Error::Batch { epoch: 0, batch: number, error: e.into() })?;
+        let batch = batch.map_err(|e| Error::Batch {
+            epoch: 0,
+            batch: number,
+            error: e.into(),
+        })?;
         rows.push(objective.compute_loss(&batch, false)?.predictions.detach());
     }
     if rows.is_empty() {
-        return Err(Error::NoBatches { what: "the prediction" });
+        return Err(Error::NoBatches {
+            what: "the prediction",
+        });
     }
     Ok(Tensor::cat(&rows, 0)?)
 }

@@ -28,19 +28,29 @@ pub struct History {
 impl History {
     /// The values of one figure, such as `val.accuracy`, epoch by epoch.
     pub fn values(&self, name: &str) -> Vec<f64> {
-        self.epochs.iter().filter_map(|record| record.logs.get(name).copied()).collect()
+        self.epochs
+            .iter()
+            .filter_map(|record| record.logs.get(name).copied())
+            .collect()
     }
 
     /// A table with a line an epoch.
     pub fn to_csv(&self) -> String {
-        let names: std::collections::BTreeSet<&String> =
-            self.epochs.iter().flat_map(|record| record.logs.keys()).collect();
+        let names: std::collections::BTreeSet<&String> = self
+            .epochs
+            .iter()
+            .flat_map(|record| record.logs.keys())
+            .collect();
         let mut text = String::from("epoch,step,seconds");
         names.iter().for_each(|name| text.extend([",", name]));
         for record in &self.epochs {
             text += &format!("\n{},{},{:.3}", record.epoch, record.step, record.seconds);
             for name in &names {
-                let value = record.logs.get(*name).map(f64::to_string).unwrap_or_default();
+                let value = record
+                    .logs
+                    .get(*name)
+                    .map(f64::to_string)
+                    .unwrap_or_default();
                 text.extend([",", &value]);
             }
         }

@@ -15,7 +15,8 @@ mod trainer;
 
 pub use callback::{Callback, Context, Logs, StopReason};
 pub use callbacks::{
-    BestCheckpoint, EarlyStopping, JsonlLog, LastCheckpoint, Monitor, Progress, TerminateOnNan};
+    BestCheckpoint, EarlyStopping, JsonlLog, LastCheckpoint, Monitor, Progress, TerminateOnNan,
+};
 pub use environment::Environment;
 pub use error::{BoxError, Error, Result};
 pub use evaluate::{Scores, evaluate, predict};

@@ -11,10 +11,18 @@ use crate::objective::Output;
 
 /// Scores row by row and labels, as plain numbers.
 fn rows(output: &Output) -> Result<(Vec<Vec<f64>>, Vec<u32>)> {
-    let scores = output.predictions.detach().to_dtype(DType::F64)?.to_vec2::<f64>()?;
+    let scores = output
+        .predictions
+        .detach()
+        .to_dtype(DType::F64)?
+        .to_vec2::<f64>()?;
     let labels: Vec<u32> = labels(&output.targets)?;
     if scores.len() != labels.len() {
-        bail!("{} rows of predictions for {} targets", scores.len(), labels.len());
+        bail!(
+            "{} rows of predictions for {} targets",
+            scores.len(),
+            labels.len()
+        );
     }
     Ok((scores, labels))
 }
@@ -65,7 +73,10 @@ impl Metric for Accuracy {
 
     fn update(&mut self, output: &Output) -> Result<()> {
         let (scores, labels) = rows(output)?;
-        let hits = scores.iter().zip(&labels).filter(|(row, label)| argmax(row) == **label as usize);
+        let hits = scores
+            .iter()
+            .zip(&labels)
+            .filter(|(row, label)| argmax(row) == **label as usize);
         self.correct += hits.count() as u64;
         self.samples += labels.len() as u64;
         Ok(())
@@ -94,7 +105,11 @@ pub struct TopK {
 impl TopK {
     /// With `k` of at least 1.
     pub fn new(k: usize) -> Self {
-        Self { k: k.max(1), correct: 0, samples: 0 }
+        Self {
+            k: k.max(1),
+            correct: 0,
+            samples: 0,
+        }
     }
 }
 
@@ -114,8 +129,13 @@ impl Metric for TopK {
             let Some(&own) = row.get(label) else {
                 bail!("target {label} is not one of {} classes", row.len());
             };
-            let ahead = |(class, &score): (usize, &f64)| score > own || score == own && class < label;
-            let place = row.iter().enumerate().filter(|&(c, s)| ahead((c, s))).count();
+            let ahead =
+                |(class, &score): (usize, &f64)| score > own || score == own && class < label;
+            let place = row
+                .iter()
+                .enumerate()
+                .filter(|&(c, s)| ahead((c, s)))
+                .count();
             self.correct += u64::from(place < self.k);
         }
         self.samples += labels.len() as u64;
@@ -144,12 +164,18 @@ pub struct ConfusionMatrix {
 impl ConfusionMatrix {
     /// Of `classes` classes.
     pub fn new(classes: usize) -> Self {
-        Self { classes, counts: vec![0; classes * classes] }
+        Self {
+            classes,
+            counts: vec![0; classes * classes],
+        }
     }
 
     /// How often samples of class `target` were taken for class `prediction`.
     pub fn count(&self, target: usize, prediction: usize) -> u64 {
-        self.counts.get(target * self.classes + prediction).copied().unwrap_or(0)
+        self.counts
+            .get(target * self.classes + prediction)
+            .copied()
+            .unwrap_or(0)
     }
 
     /// Precision, recall and F1 of a class; 0 where undefined.
@@ -193,7 +219,8 @@ impl Metric for ConfusionMatrix {
     }
 
     fn details(&self) -> Option<Value> {
-        let row = |target| -> Vec<u64> { (0..self.classes).map(|p| self.count(target, p)).collect() };
+        let row =
+            |target| -> Vec<u64> { (0..self.classes).map(|p| self.count(target, p)).collect() };
         let class = |class| {
             let (precision, recall, f1) = self.scores(class);
             json!({"precision": precision, "recall": recall, "f1": f1})

@@ -43,12 +43,19 @@ impl RunFolder {
                          --resume"
                     .to_owned(),
             },
-            _ => Error::Io { action: "make the folder", path: path.clone(), error },
+            _ => Error::Io {
+                action: "make the folder",
+                path: path.clone(),
+                error,
+            },
         })?;
         let checkpoints = path.join("checkpoints");
         std::fs::create_dir(&checkpoints).map_err(Error::io("make the folder", checkpoints))?;
         let lock = lock(&path)?;
-        Ok(Self { path, _lock: Some(lock) })
+        Ok(Self {
+            path,
+            _lock: Some(lock),
+        })
     }
 
     /// Takes over an existing folder to go on training in it, and removes what a killed process
@@ -77,18 +84,29 @@ impl RunFolder {
                     .to_owned(),
             });
         }
-        Ok(Self { path: path.to_owned(), _lock: None })
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: None,
+        })
     }
 
     /// The newest run of `recipe` under `root` that has no result yet.
     pub fn newest_unfinished(root: &Path, recipe: &str) -> Option<PathBuf> {
         let is_open = |path: &PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.starts_with(recipe) && path.join("config.toml").is_file() && !path.join("result.json").exists()
+            name.starts_with(recipe)
+                && path.join("config.toml").is_file()
+                && !path.join("result.json").exists()
         };
-        let folders = std::fs::read_dir(root).ok()?.flatten().map(|entry| entry.path());
+        let folders = std::fs::read_dir(root)
+            .ok()?
+            .flatten()
+            .map(|entry| entry.path());
         let changed = |path: &PathBuf| {
-            path.join("config.toml").metadata().and_then(|m| m.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
+            path.join("config.toml")
+                .metadata()
+                .and_then(|m| m.modified())
+                .unwrap_or(SystemTime::UNIX_EPOCH)
         };
         folders.filter(is_open).max_by_key(changed)
     }
@@ -135,7 +153,11 @@ impl RunFolder {
 
 fn lock(path: &Path) -> Result<File> {
     let path = path.join("LOCK");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path);
     let file = file.map_err(Error::io("make", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -143,7 +165,11 @@ fn lock(path: &Path) -> Result<File> {
             path,
             reason: "another process is training in this run; wait for it or stop it".to_owned(),
         }),
-        Err(std::fs::TryLockError::Error(error)) => Err(Error::Io { action: "lock", path, error }),
+        Err(std::fs::TryLockError::Error(error)) => Err(Error::Io {
+            action: "lock",
+            path,
+            error,
+        }),
     }
 }
 
@@ -151,7 +177,10 @@ fn automatic_name(recipe: &str) -> String {
     let now = SystemTime::now();
     let digits = |text: String| text.replace(['-', ':'], "").replace('T', "-");
     let time = digits(humantime::format_rfc3339_seconds(now).to_string());
-    let nanos = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+    let nanos = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .subsec_nanos();
     let id = (nanos ^ std::process::id().rotate_left(8)) & 0xffff;
     format!("{recipe}-{}-{id:04x}", time.trim_end_matches('Z'))
 }

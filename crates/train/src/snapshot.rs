@@ -73,7 +73,9 @@ impl Snapshot {
             }
         }
         let metadata = json!({"training": {"position": position, "generator": rng::generator()}});
-        Ok(Self { checkpoint: Checkpoint { tensors, metadata } })
+        Ok(Self {
+            checkpoint: Checkpoint { tensors, metadata },
+        })
     }
 
     /// Puts weights, optimizers and this thread's generator back and returns the position.
@@ -103,8 +105,14 @@ impl Snapshot {
     /// Weights and buffers alone: what a finished model needs.
     pub fn weights(&self) -> StateDict {
         let is_weight = |(name, _): &(&String, _)| !name.starts_with(TRAIN);
-        let owned = |(name, tensor): (&String, &mapsto_tensor::Tensor)| (name.clone(), tensor.clone());
-        self.checkpoint.tensors.iter().filter(is_weight).map(owned).collect()
+        let owned =
+            |(name, tensor): (&String, &mapsto_tensor::Tensor)| (name.clone(), tensor.clone());
+        self.checkpoint
+            .tensors
+            .iter()
+            .filter(is_weight)
+            .map(owned)
+            .collect()
     }
 
     /// The tensors stored under `train/<part>/`, without the prefix.
@@ -119,7 +127,9 @@ impl Snapshot {
     /// Stores further tensors under `train/<part>/`.
     pub fn insert_tensors(&mut self, part: &str, tensors: StateDict) {
         for (key, tensor) in tensors {
-            self.checkpoint.tensors.insert(format!("{TRAIN}{part}/{key}"), tensor);
+            self.checkpoint
+                .tensors
+                .insert(format!("{TRAIN}{part}/{key}"), tensor);
         }
     }
 
@@ -133,7 +143,11 @@ impl Snapshot {
     /// # Errors
     /// [`Error::NotResumable`] when it is absent or of another form.
     pub fn training<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<T> {
-        let value = self.checkpoint.metadata.get("training").and_then(|t| t.get(key));
+        let value = self
+            .checkpoint
+            .metadata
+            .get("training")
+            .and_then(|t| t.get(key));
         let value = value.cloned().unwrap_or(Value::Null);
         serde_json::from_value(value).map_err(|error| Error::NotResumable {
             path: "the checkpoint".to_owned(),
@@ -153,7 +167,10 @@ impl Snapshot {
 
     /// The same without the state of training: what `best` holds.
     pub fn without_training(&self) -> Checkpoint {
-        Checkpoint { tensors: self.weights(), metadata: json!({"model": self.model()}) }
+        Checkpoint {
+            tensors: self.weights(),
+            metadata: json!({"model": self.model()}),
+        }
     }
 
     /// Writes the file atomically.
@@ -169,7 +186,9 @@ impl Snapshot {
     /// # Errors
     /// When it is missing or damaged.
     pub fn load(path: &Path) -> Result<Self> {
-        Ok(Self { checkpoint: Checkpoint::load(path)? })
+        Ok(Self {
+            checkpoint: Checkpoint::load(path)?,
+        })
     }
 }
 
@@ -188,8 +207,13 @@ fn safetensors_bytes(weights: &StateDict) -> Result<Vec<u8>> {
     for (name, tensor) in weights {
         bytes.extend(format!("{name} {:?} {:?}\n", tensor.shape(), tensor.dtype()).as_bytes());
         // f64 holds every value of the smaller float types and of 32-bit integers exactly.
-        let values = tensor.to_dtype(mapsto_tensor::DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
-        values.iter().for_each(|value| bytes.extend(value.to_bits().to_le_bytes()));
+        let values = tensor
+            .to_dtype(mapsto_tensor::DType::F64)?
+            .flatten_all()?
+            .to_vec1::<f64>()?;
+        values
+            .iter()
+            .for_each(|value| bytes.extend(value.to_bits().to_le_bytes()));
     }
     Ok(bytes)
 }

@@ -138,7 +138,8 @@ impl<O> Trainer<O> {
     /// # Errors
     /// When a tensor cannot be copied.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        let mut snapshot = Snapshot::take(&self.store, &[("optim", &*self.optimizer)], self.position)?;
+        let mut snapshot =
+            Snapshot::take(&self.store, &[("optim", &*self.optimizer)], self.position)?;
         snapshot.insert("measure", self.measure.state());
         snapshot.insert("history", json!(self.history));
         let mut states = serde_json::Map::new();
@@ -156,16 +157,23 @@ impl<O> Trainer<O> {
     /// # Errors
     /// When the snapshot belongs to another model, optimizer or set of callbacks.
     pub fn resume(&mut self, snapshot: &Snapshot) -> Result<()> {
-        let misfit = |reason: String| Error::NotResumable { path: "the checkpoint".to_owned(), reason };
+        let misfit = |reason: String| Error::NotResumable {
+            path: "the checkpoint".to_owned(),
+            reason,
+        };
         let history: History = snapshot.training("history")?;
         let states: Value = snapshot.training("callbacks")?;
         self.position = snapshot.restore(&self.store, &mut [("optim", &mut *self.optimizer)])?;
-        self.measure.load_state(&snapshot.training("measure")?).map_err(misfit)?;
+        self.measure
+            .load_state(&snapshot.training("measure")?)
+            .map_err(misfit)?;
         self.history = history;
         for callback in &mut self.callbacks {
             let name = callback.name();
             let Some(state) = states.get(name) else {
-                return Err(misfit(format!("the run was trained without the callback \"{name}\"")));
+                return Err(misfit(format!(
+                    "the run was trained without the callback \"{name}\""
+                )));
             };
             let tensors = snapshot.tensors_of(&format!("callback/{name}"));
             callback
@@ -206,7 +214,9 @@ impl<O> Trainer<O> {
         E: Into<BoxError>,
         F: Into<BoxError>,
     {
-        self.run(epochs, batches, |trainer| trainer.evaluate(validation()).map(Some))
+        self.run(epochs, batches, |trainer| {
+            trainer.evaluate(validation()).map(Some)
+        })
     }
 
     /// Measures the model on batches, with dropout and the like off.
@@ -256,11 +266,24 @@ impl<O> Trainer<O> {
             let batches = batches(self.position.epoch).into_iter();
             let count = batches.size_hint().1;
             for batch in batches.skip(self.position.batch) {
-                let Position { epoch, batch: number, .. } = self.position;
-                let batch = batch.map_err(|e| Error::Batch { epoch, batch: number, error: e.into() })?;
+                let Position {
+                    epoch,
+                    batch: number,
+                    ..
+                } = self.position;
+                let batch = batch.map_err(|e| Error::Batch {
+                    epoch,
+                    batch: number,
+                    error: e.into(),
+                })?;
                 self.step(&batch, !audited)?;
                 audited = true;
-                self.emit(Event::Batch, epochs, count, &prefixed("train", self.measure.values()))?;
+                self.emit(
+                    Event::Batch,
+                    epochs,
+                    count,
+                    &prefixed("train", self.measure.values()),
+                )?;
                 if self.stop.is_some() {
                     break;
                 }
@@ -305,7 +328,9 @@ impl<O> Trainer<O> {
         validate: &impl Fn(&Self) -> Result<Option<Scores>>,
     ) -> Result<()> {
         if self.position.batch == 0 {
-            return Err(Error::NoBatches { what: "the training set" });
+            return Err(Error::NoBatches {
+                what: "the training set",
+            });
         }
         let mut logs = prefixed("train", self.measure.values());
         if let Some(scores) = validate(self)? {
@@ -324,7 +349,13 @@ impl<O> Trainer<O> {
     }
 
     /// Tells all callbacks, then does what they asked for.
-    fn emit(&mut self, event: Event, epochs: usize, batches: Option<usize>, logs: &Logs) -> Result<()> {
+    fn emit(
+        &mut self,
+        event: Event,
+        epochs: usize,
+        batches: Option<usize>,
+        logs: &Logs,
+    ) -> Result<()> {
         let mut context = Context {
             position: self.position,
             epochs,
@@ -346,7 +377,12 @@ impl<O> Trainer<O> {
                 Event::FitEnd => callback.on_fit_end(&mut context)?,
             }
         }
-        let Context { mut stop, restore, mut snapshot, .. } = context;
+        let Context {
+            mut stop,
+            restore,
+            mut snapshot,
+            ..
+        } = context;
         if matches!(event, Event::Batch | Event::Epoch) && self.interrupt.load(Ordering::Relaxed) {
             stop = Some(StopReason::Interrupted);
             snapshot = true;
@@ -368,5 +404,8 @@ impl<O> Trainer<O> {
 }
 
 fn prefixed(split: &str, values: Logs) -> Logs {
-    values.into_iter().map(|(name, value)| (format!("{split}.{name}"), value)).collect()
+    values
+        .into_iter()
+        .map(|(name, value)| (format!("{split}.{name}"), value))
+        .collect()
 }

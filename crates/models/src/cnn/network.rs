@@ -27,7 +27,13 @@ use serde::{Deserialize, Serialize};
 pub enum Layer {
     /// Convolution with a square kernel.
     #[allow(missing_docs)]
-    Conv { name: String, channels: usize, kernel: usize, #[serde(default)] padding: usize },
+    Conv {
+        name: String,
+        channels: usize,
+        kernel: usize,
+        #[serde(default)]
+        padding: usize,
+    },
     /// An activation.
     Activation(Activation),
     /// Max pooling over squares side by side.
@@ -63,40 +69,79 @@ pub struct CnnConfig {
 pub const PRESETS: [&str; 3] = ["mission", "lenet5", "dropout"];
 
 fn conv(name: &str, channels: usize, kernel: usize, padding: usize) -> Layer {
-    Layer::Conv { name: name.to_owned(), channels, kernel, padding }
+    Layer::Conv {
+        name: name.to_owned(),
+        channels,
+        kernel,
+        padding,
+    }
 }
 
 fn dense(name: &str, units: usize) -> Layer {
-    Layer::Linear { name: name.to_owned(), units }
+    Layer::Linear {
+        name: name.to_owned(),
+        units,
+    }
 }
 
 impl CnnConfig {
     /// The preset called `name` for grey pictures of this size, or `None`.
     pub fn preset(name: &str, height: usize, width: usize, classes: usize) -> Option<Self> {
         use Layer::{AvgPool, Dropout, Flatten, MaxPool};
-        let (relu, tanh) = (Layer::Activation(Activation::Relu), Layer::Activation(Activation::Tanh));
+        let (relu, tanh) = (
+            Layer::Activation(Activation::Relu),
+            Layer::Activation(Activation::Tanh),
+        );
         let layers = match name {
             "mission" => vec![
-                conv("conv", 32, 3, 0), relu.clone(), MaxPool(2), Flatten,
-                dense("fc1", 128), relu, dense("fc2", 0),
+                conv("conv", 32, 3, 0),
+                relu.clone(),
+                MaxPool(2),
+                Flatten,
+                dense("fc1", 128),
+                relu,
+                dense("fc2", 0),
             ],
             "lenet5" => {
                 // LeCun's input is 32x32; smaller pictures are padded to that.
                 let padding = if height.min(width) < 32 { 2 } else { 0 };
                 vec![
-                    conv("conv1", 6, 5, padding), tanh.clone(), AvgPool(2),
-                    conv("conv2", 16, 5, 0), tanh.clone(), AvgPool(2), Flatten,
-                    dense("fc1", 120), tanh.clone(), dense("fc2", 84), tanh, dense("fc3", 0),
+                    conv("conv1", 6, 5, padding),
+                    tanh.clone(),
+                    AvgPool(2),
+                    conv("conv2", 16, 5, 0),
+                    tanh.clone(),
+                    AvgPool(2),
+                    Flatten,
+                    dense("fc1", 120),
+                    tanh.clone(),
+                    dense("fc2", 84),
+                    tanh,
+                    dense("fc3", 0),
                 ]
             }
             "dropout" => vec![
-                conv("conv1", 32, 3, 0), relu.clone(), conv("conv2", 64, 3, 0), relu.clone(),
-                MaxPool(2), Dropout(0.25), Flatten,
-                dense("fc1", 128), relu, Dropout(0.5), dense("fc2", 0),
+                conv("conv1", 32, 3, 0),
+                relu.clone(),
+                conv("conv2", 64, 3, 0),
+                relu.clone(),
+                MaxPool(2),
+                Dropout(0.25),
+                Flatten,
+                dense("fc1", 128),
+                relu,
+                Dropout(0.5),
+                dense("fc2", 0),
             ],
             _ => return None,
         };
-        Some(Self { channels: 1, height, width, classes, layers })
+        Some(Self {
+            channels: 1,
+            height,
+            width,
+            classes,
+            layers,
+        })
     }
 
     /// Size of one sample as `(channels, height, width)`.
@@ -107,7 +152,10 @@ impl CnnConfig {
 
 /// What flows between layers.
 enum Flow {
-    Planes { channels: usize, size: (usize, usize) },
+    Planes {
+        channels: usize,
+        size: (usize, usize),
+    },
     Flat(usize),
 }
 
@@ -121,7 +169,10 @@ impl Flow {
 
     fn units(&self) -> usize {
         match *self {
-            Self::Planes { channels, size: (h, w) } => channels * h * w,
+            Self::Planes {
+                channels,
+                size: (h, w),
+            } => channels * h * w,
             Self::Flat(units) => units,
         }
     }
@@ -136,33 +187,59 @@ pub fn cnn(config: &CnnConfig, vb: VarBuilder<'static>) -> Result<Sequential> {
         bail!("a network needs at least 2 classes and a picture size, got {config:?}");
     }
     let mut model = Sequential::new(vb);
-    let mut flow = Flow::Planes { channels: config.channels, size: (config.height, config.width) };
+    let mut flow = Flow::Planes {
+        channels: config.channels,
+        size: (config.height, config.width),
+    };
     for layer in &config.layers {
         (model, flow) = push(model, flow, layer, config.classes)?;
     }
     match flow {
         Flow::Flat(units) if units == config.classes => Ok(model),
-        other => bail!("the network gives {} numbers for {} classes", other.units(), config.classes),
+        other => bail!(
+            "the network gives {} numbers for {} classes",
+            other.units(),
+            config.classes
+        ),
     }
 }
 
-fn push(model: Sequential, flow: Flow, layer: &Layer, classes: usize) -> Result<(Sequential, Flow)> {
+fn push(
+    model: Sequential,
+    flow: Flow,
+    layer: &Layer,
+    classes: usize,
+) -> Result<(Sequential, Flow)> {
     let pooled = |kernel: usize| {
         let (channels, (h, w)) = flow.planes(layer)?;
         let size = Pool2dParams::new(kernel).output_size(h, w)?;
         Ok::<_, mapsto_tensor::Error>(Flow::Planes { channels, size })
     };
     Ok(match layer {
-        Layer::Conv { name, channels, kernel, padding } => {
+        Layer::Conv {
+            name,
+            channels,
+            kernel,
+            padding,
+        } => {
             let (input, size) = flow.planes(layer)?;
-            let params = Conv2dParams { padding: (*padding, *padding), ..Conv2dParams::default() };
+            let params = Conv2dParams {
+                padding: (*padding, *padding),
+                ..Conv2dParams::default()
+            };
             let size = params.output_size(size, (*kernel, *kernel))?;
             let config = Conv2dConfig {
                 padding: Padding::Explicit(*padding, *padding),
                 ..Conv2dConfig::new(input, *channels, *kernel)
             };
             let model = model.named(name, |vb| Conv2d::new(&config, vb))?;
-            (model, Flow::Planes { channels: *channels, size })
+            (
+                model,
+                Flow::Planes {
+                    channels: *channels,
+                    size,
+                },
+            )
         }
         Layer::Activation(activation) => (model.add(*activation), flow),
         Layer::MaxPool(kernel) => (model.add(MaxPool2d::new(*kernel)), pooled(*kernel)?),
@@ -174,7 +251,10 @@ fn push(model: Sequential, flow: Flow, layer: &Layer, classes: usize) -> Result<
                 bail!("{layer:?} needs a Flatten before it");
             };
             let units = if *units == 0 { classes } else { *units };
-            (model.named(name, |vb| linear(input, units, vb))?, Flow::Flat(units))
+            (
+                model.named(name, |vb| linear(input, units, vb))?,
+                Flow::Flat(units),
+            )
         }
     })
 }

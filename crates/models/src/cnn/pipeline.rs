@@ -28,7 +28,10 @@ pub struct Description {
 impl Description {
     /// Reads it from the value stored in a checkpoint.
     pub(super) fn read(model: &Value, path: &Path) -> Result<Self> {
-        let incompatible = |reason: String| Error::Incompatible { path: path.to_owned(), reason };
+        let incompatible = |reason: String| Error::Incompatible {
+            path: path.to_owned(),
+            reason,
+        };
         if model.is_null() {
             return Err(incompatible(
                 "does not describe its model; give a checkpoint that train wrote, or load the \
@@ -70,7 +73,12 @@ impl CnnPipeline {
         let store = ParamStore::new(DType::F32, device);
         let model = cnn(&description.config, store.root())?;
         store.load_state_dict(&tensors, true)?;
-        Ok(Self { description, store, model, device: device.clone() })
+        Ok(Self {
+            description,
+            store,
+            model,
+            device: device.clone(),
+        })
     }
 
     /// The network.
@@ -83,7 +91,12 @@ impl CnnPipeline {
     /// # Errors
     /// When the picture is blank.
     pub fn predict(&self, picture: &Picture) -> Result<Vec<(String, f32)>> {
-        let CnnConfig { channels, height, width, .. } = self.description.config;
+        let CnnConfig {
+            channels,
+            height,
+            width,
+            ..
+        } = self.description.config;
         let pixels = if picture.height() == height && picture.width() == width && is_dark(picture) {
             picture.pixels().to_vec()
         } else {
@@ -106,6 +119,9 @@ fn is_dark(picture: &Picture) -> bool {
         let (row, column) = (i / width, i % width);
         row == 0 || column == 0 || row + 1 == height || column + 1 == width
     };
-    let border: Vec<f32> = (0..height * width).filter(is_border).map(|i| picture.pixels()[i]).collect();
+    let border: Vec<f32> = (0..height * width)
+        .filter(is_border)
+        .map(|i| picture.pixels()[i])
+        .collect();
     2 * border.iter().filter(|&&value| value < 0.5).count() > border.len()
 }

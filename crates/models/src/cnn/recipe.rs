@@ -33,7 +33,6 @@ type Loader = DataLoader<Subset<ImageSet>, ImageCollate>;
 #[derive(Debug)]
 pub struct Recipe {
     settings: Settings,
-    device: Device,
     info: SetInfo,
     train: Loader,
     validation: Option<Loader>,
@@ -103,12 +102,16 @@ impl Recipe {
         let model = cnn(&description.config, store.root())?;
         let (train, validation) = split(train, &settings)?;
         let fraction = settings.data.val_fraction;
-        let loader = |set: Subset<ImageSet>, shuffle: bool| loader(set, &settings, &device, shuffle);
+        let loader =
+            |set: Subset<ImageSet>, shuffle: bool| loader(set, &settings, &device, shuffle);
         Ok(Self {
             train: loader(train, true)?,
-            validation: if fraction > 0.0 { Some(loader(validation, false)?) } else { None },
+            validation: if fraction > 0.0 {
+                Some(loader(validation, false)?)
+            } else {
+                None
+            },
             test: loader(whole(test)?, false)?,
-            device,
             info,
             description,
             store,
@@ -136,7 +139,10 @@ impl Recipe {
     /// # Errors
     /// When the folder cannot be written.
     pub fn record(&self, run: &RunFolder, program: &str) -> Result<()> {
-        run.write_json("env.json", &Environment::here(program, &self.settings.train.device))?;
+        run.write_json(
+            "env.json",
+            &Environment::here(program, &self.settings.train.device),
+        )?;
         run.write_json("data.json", &self.info)?;
         Ok(run.write_text("summary.txt", &format!("{}\n", self.summary()?))?)
     }
@@ -151,7 +157,9 @@ impl Recipe {
         // A run that was killed before its first checkpoint starts again.
         if resume && run.last().exists() {
             let snapshot = Snapshot::load(&run.last())?;
-            trainer.resume(&snapshot).map_err(|error| naming(error, &run.last()))?;
+            trainer
+                .resume(&snapshot)
+                .map_err(|error| naming(error, &run.last()))?;
         }
         let first = trainer.position().step;
         let limit = match self.settings.train.limit_batches {
@@ -166,12 +174,18 @@ impl Recipe {
         };
         let training_seconds = started.elapsed().as_secs_f64();
         run.write_text("metrics.csv", &history.to_csv())?;
-        let stopped = trainer.stop_reason().cloned().unwrap_or(StopReason::Completed);
+        let stopped = trainer
+            .stop_reason()
+            .cloned()
+            .unwrap_or(StopReason::Completed);
         let mut metrics: BTreeMap<String, Measured> = BTreeMap::new();
         if let Some(record) = history.epochs.last() {
             for (name, &value) in &record.logs {
                 let (split, name) = name.split_once('.').unwrap_or(("train", name));
-                metrics.entry(split.to_owned()).or_default().insert(name.to_owned(), value);
+                metrics
+                    .entry(split.to_owned())
+                    .or_default()
+                    .insert(name.to_owned(), value);
             }
         }
         let mut details = BTreeMap::new();
@@ -238,10 +252,18 @@ fn read(settings: &Settings) -> Result<(ImageSet, ImageSet, SetInfo)> {
     if data.source == "digits" {
         let train = digits(Split::Train, data.train_samples, seed)?;
         let test = digits(Split::Test, data.test_samples, seed)?;
-        return Ok((train, test, SetInfo::digits(data.train_samples, data.test_samples, seed)));
+        return Ok((
+            train,
+            test,
+            SetInfo::digits(data.train_samples, data.test_samples, seed),
+        ));
     }
     let source = Path::new(&data.source);
-    Ok((open(source, Split::Train)?, open(source, Split::Test)?, describe(source)?))
+    Ok((
+        open(source, Split::Train)?,
+        open(source, Split::Test)?,
+        describe(source)?,
+    ))
 }
 
 fn whole(set: ImageSet) -> Result<Subset<ImageSet>> {
@@ -265,7 +287,12 @@ fn split(set: ImageSet, settings: &Settings) -> Result<(Subset<ImageSet>, Subset
     }
 }
 
-fn loader(set: Subset<ImageSet>, settings: &Settings, device: &Device, shuffle: bool) -> Result<Loader> {
+fn loader(
+    set: Subset<ImageSet>,
+    settings: &Settings,
+    device: &Device,
+    shuffle: bool,
+) -> Result<Loader> {
     let collate = set.dataset().collate().device(device);
     // Evaluation needs no small batches.
     let size = settings.train.batch_size;
@@ -278,15 +305,49 @@ fn loader(set: Subset<ImageSet>, settings: &Settings, device: &Device, shuffle: 
 }
 
 fn optimizer(settings: &OptimSettings, store: &ParamStore) -> Result<Box<dyn Optimizer>> {
-    let OptimSettings { lr, momentum, weight_decay, .. } = *settings;
+    let OptimSettings {
+        lr,
+        momentum,
+        weight_decay,
+        ..
+    } = *settings;
     match settings.name.as_str() {
-        "sgd" => build(Sgd { lr, momentum, weight_decay, ..Sgd::default() }, settings, store),
-        "adamw" => build(AdamW { lr, weight_decay, ..AdamW::default() }, settings, store),
-        _ => build(Adam { lr, weight_decay, ..Adam::default() }, settings, store),
+        "sgd" => build(
+            Sgd {
+                lr,
+                momentum,
+                weight_decay,
+                ..Sgd::default()
+            },
+            settings,
+            store,
+        ),
+        "adamw" => build(
+            AdamW {
+                lr,
+                weight_decay,
+                ..AdamW::default()
+            },
+            settings,
+            store,
+        ),
+        _ => build(
+            Adam {
+                lr,
+                weight_decay,
+                ..Adam::default()
+            },
+            settings,
+            store,
+        ),
     }
 }
 
-fn build(rule: impl Rule, settings: &OptimSettings, store: &ParamStore) -> Result<Box<dyn Optimizer>> {
+fn build(
+    rule: impl Rule,
+    settings: &OptimSettings,
+    store: &ParamStore,
+) -> Result<Box<dyn Optimizer>> {
     let mut optim = Optim::new(rule, store.trainable())?;
     if settings.clip_norm > 0.0 {
         optim = optim.clip_grad_norm(settings.clip_norm)?;
@@ -296,9 +357,10 @@ fn build(rule: impl Rule, settings: &OptimSettings, store: &ParamStore) -> Resul
 
 fn naming(error: TrainError, path: &Path) -> TrainError {
     match error {
-        TrainError::NotResumable { reason, .. } => {
-            TrainError::NotResumable { path: path.display().to_string(), reason }
-        }
+        TrainError::NotResumable { reason, .. } => TrainError::NotResumable {
+            path: path.display().to_string(),
+            reason,
+        },
         other => other,
     }
 }
@@ -315,7 +377,12 @@ impl CnnPipeline {
             ("digits", Split::Test) => digits(split, data.test_samples, settings.train.seed)?,
             (folder, _) => open(folder, split)?,
         };
-        let CnnConfig { height, width, classes, .. } = self.description.config;
+        let CnnConfig {
+            height,
+            width,
+            classes,
+            ..
+        } = self.description.config;
         if (set.height(), set.width()) != (height, width) || set.class_names().len() > classes {
             return Err(Error::Config(format!(
                 "the model reads pictures of {height}x{width} in {classes} classes, but {} has \

@@ -83,7 +83,9 @@ pub struct TrainSettings {
 
 impl Default for ModelSettings {
     fn default() -> Self {
-        Self { preset: PRESETS[0].to_owned() }
+        Self {
+            preset: PRESETS[0].to_owned(),
+        }
     }
 }
 
@@ -101,7 +103,13 @@ impl Default for DataSettings {
 
 impl Default for OptimSettings {
     fn default() -> Self {
-        Self { name: "adam".to_owned(), lr: 1e-3, momentum: 0.0, weight_decay: 0.0, clip_norm: 0.0 }
+        Self {
+            name: "adam".to_owned(),
+            lr: 1e-3,
+            momentum: 0.0,
+            weight_decay: 0.0,
+            clip_norm: 0.0,
+        }
     }
 }
 
@@ -134,24 +142,80 @@ impl Settings {
             Err(Error::Config(format!("{key} must be {range}, got {value}")))
         };
         let preset = self.model.preset.as_str();
-        check(PRESETS.contains(&preset), "model.preset", &preset, "mission, lenet5 or dropout")?;
-        check(data.train_samples > 0, "data.train_samples", &data.train_samples, "at least 1")?;
-        check(data.test_samples > 0, "data.test_samples", &data.test_samples, "at least 1")?;
+        check(
+            PRESETS.contains(&preset),
+            "model.preset",
+            &preset,
+            "mission, lenet5 or dropout",
+        )?;
+        check(
+            data.train_samples > 0,
+            "data.train_samples",
+            &data.train_samples,
+            "at least 1",
+        )?;
+        check(
+            data.test_samples > 0,
+            "data.test_samples",
+            &data.test_samples,
+            "at least 1",
+        )?;
         let fraction = data.val_fraction;
-        check((0.0..1.0).contains(&fraction), "data.val_fraction", &fraction, "in [0, 1)")?;
-        check(data.workers <= 64, "data.workers", &data.workers, "at most 64")?;
+        check(
+            (0.0..1.0).contains(&fraction),
+            "data.val_fraction",
+            &fraction,
+            "in [0, 1)",
+        )?;
+        check(
+            data.workers <= 64,
+            "data.workers",
+            &data.workers,
+            "at most 64",
+        )?;
         let name = optim.name.as_str();
-        check(["adam", "adamw", "sgd"].contains(&name), "optim.name", &name, "adam, adamw or sgd")?;
+        check(
+            ["adam", "adamw", "sgd"].contains(&name),
+            "optim.name",
+            &name,
+            "adam, adamw or sgd",
+        )?;
         let positive = optim.lr > 0.0 && optim.lr.is_finite();
         check(positive, "optim.lr", &optim.lr, "a positive number")?;
-        check((0.0..1.0).contains(&optim.momentum), "optim.momentum", &optim.momentum, "in [0, 1)")?;
+        check(
+            (0.0..1.0).contains(&optim.momentum),
+            "optim.momentum",
+            &optim.momentum,
+            "in [0, 1)",
+        )?;
         let at_least_0 = |value: f64| value >= 0.0 && value.is_finite();
-        check(at_least_0(optim.weight_decay), "optim.weight_decay", &optim.weight_decay, "0 or more")?;
-        check(at_least_0(optim.clip_norm), "optim.clip_norm", &optim.clip_norm, "0 or more")?;
-        check(train.epochs > 0, "train.epochs", &train.epochs, "at least 1")?;
-        check(train.batch_size > 0, "train.batch_size", &train.batch_size, "at least 1")?;
+        check(
+            at_least_0(optim.weight_decay),
+            "optim.weight_decay",
+            &optim.weight_decay,
+            "0 or more",
+        )?;
+        check(
+            at_least_0(optim.clip_norm),
+            "optim.clip_norm",
+            &optim.clip_norm,
+            "0 or more",
+        )?;
+        check(
+            train.epochs > 0,
+            "train.epochs",
+            &train.epochs,
+            "at least 1",
+        )?;
+        check(
+            train.batch_size > 0,
+            "train.batch_size",
+            &train.batch_size,
+            "at least 1",
+        )?;
         let can_stop = train.patience == 0 || fraction > 0.0;
-        let with_validation = "0 unless data.val_fraction is set, because it watches the validation loss";
+        let with_validation =
+            "0 unless data.val_fraction is set, because it watches the validation loss";
         check(can_stop, "train.patience", &train.patience, with_validation)
     }
 }

@@ -26,6 +26,10 @@ impl<M: ModuleT> Objective<(Tensor, Tensor)> for Classify<M> {
     fn compute_loss(&self, (inputs, labels): &(Tensor, Tensor), train: bool) -> Result<Output> {
         let predictions = self.model.forward_t(inputs, train)?;
         let loss = cross_entropy(&predictions, labels)?;
-        Ok(Output { loss, predictions, targets: labels.clone() })
+        Ok(Output {
+            loss,
+            predictions,
+            targets: labels.clone(),
+        })
     }
 }

@@ -24,7 +24,10 @@ pub struct LastCheckpoint {
 impl LastCheckpoint {
     /// Writes to `path` after every epoch.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), every_steps: None }
+        Self {
+            path: path.into(),
+            every_steps: None,
+        }
     }
 
     /// Also after every `steps` steps; 0 for never.
@@ -41,7 +44,10 @@ impl Callback for LastCheckpoint {
     }
 
     fn on_batch_end(&mut self, context: &mut Context<'_>) -> Result<()> {
-        if self.every_steps.is_some_and(|every| context.position.step % every == 0) {
+        if self
+            .every_steps
+            .is_some_and(|every| context.position.step % every == 0)
+        {
             context.take_snapshot();
         }
         Ok(())
@@ -69,12 +75,20 @@ pub struct BestCheckpoint {
 impl BestCheckpoint {
     /// Writes to `path` whenever the figure improves.
     pub fn new(path: impl Into<PathBuf>, monitor: Monitor) -> Self {
-        Self { path: path.into(), monitor: Some(monitor), due: false }
+        Self {
+            path: path.into(),
+            monitor: Some(monitor),
+            due: false,
+        }
     }
 
     /// Writes to `path` after every epoch: without a validation set, the newest counts as best.
     pub fn newest(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), monitor: None, due: false }
+        Self {
+            path: path.into(),
+            monitor: None,
+            due: false,
+        }
     }
 }
 

@@ -23,7 +23,12 @@ pub struct EarlyStopping {
 impl EarlyStopping {
     /// `patience` in epochs, at least 1.
     pub fn new(monitor: Monitor, patience: usize) -> Self {
-        Self { monitor, patience: patience.max(1), waited: 0, best_weights: StateDict::new() }
+        Self {
+            monitor,
+            patience: patience.max(1),
+            waited: 0,
+            best_weights: StateDict::new(),
+        }
     }
 }
 
@@ -33,7 +38,10 @@ impl Callback for EarlyStopping {
     }
 
     fn on_epoch_end(&mut self, context: &mut Context<'_>) -> Result<()> {
-        if self.monitor.observe(context.logs, context.position.epoch - 1)? {
+        if self
+            .monitor
+            .observe(context.logs, context.position.epoch - 1)?
+        {
             self.waited = 0;
             self.best_weights.clear();
             for (name, tensor) in context.store.state_dict() {
@@ -43,7 +51,9 @@ impl Callback for EarlyStopping {
         }
         self.waited += 1;
         if self.waited >= self.patience {
-            let Monitor { name, best_epoch, .. } = &self.monitor;
+            let Monitor {
+                name, best_epoch, ..
+            } = &self.monitor;
             context.stop(format!(
                 "{name} has not improved for {} epochs; best was epoch {}",
                 self.waited,

@@ -25,11 +25,18 @@ pub struct JsonlLog {
 impl JsonlLog {
     /// Writes to `path`, running figures every 50 steps.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), every_steps: 50, file: None }
+        Self {
+            path: path.into(),
+            every_steps: 50,
+            file: None,
+        }
     }
 
     fn write(&mut self, position: Position, epoch: usize, logs: &Logs) -> Result<()> {
-        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let time = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs_f64();
         let mut text = String::new();
         for (name, value) in logs {
             let (split, name) = name.split_once('.').unwrap_or(("", name));
@@ -40,7 +47,9 @@ impl JsonlLog {
             text += &format!("{line}\n");
         }
         match &mut self.file {
-            Some(file) => file.write_all(text.as_bytes()).map_err(Error::io("write", &self.path)),
+            Some(file) => file
+                .write_all(text.as_bytes())
+                .map_err(Error::io("write", &self.path)),
             None => Ok(()),
         }
     }
@@ -50,9 +59,14 @@ impl JsonlLog {
         let old = std::fs::read_to_string(&self.path).unwrap_or_default();
         let is_kept = |line: &&str| {
             let value: Option<Value> = serde_json::from_str(line).ok();
-            value.and_then(|v| v["step"].as_u64()).is_some_and(|s| s <= step)
+            value
+                .and_then(|v| v["step"].as_u64())
+                .is_some_and(|s| s <= step)
         };
-        old.lines().filter(is_kept).map(|line| format!("{line}\n")).collect()
+        old.lines()
+            .filter(is_kept)
+            .map(|line| format!("{line}\n"))
+            .collect()
     }
 }
 
@@ -62,7 +76,11 @@ impl Callback for JsonlLog {
     }
 
     fn on_fit_start(&mut self, context: &mut Context<'_>) -> Result<()> {
-        let kept = if context.position.step == 0 { String::new() } else { self.kept(context.position.step) };
+        let kept = if context.position.step == 0 {
+            String::new()
+        } else {
+            self.kept(context.position.step)
+        };
         write_atomic(&self.path, kept.as_bytes()).map_err(Error::io("write", &self.path))?;
         let file = OpenOptions::new().append(true).open(&self.path);
         self.file = Some(file.map_err(Error::io("open", &self.path))?);

@@ -24,7 +24,13 @@ pub struct Monitor {
 impl Monitor {
     /// Watches `name`, such as `val.accuracy`.
     pub fn new(name: impl Into<String>, direction: Direction) -> Self {
-        Self { name: name.into(), direction, min_delta: 0.0, best: None, best_epoch: 0 }
+        Self {
+            name: name.into(),
+            direction,
+            min_delta: 0.0,
+            best: None,
+            best_epoch: 0,
+        }
     }
 
     /// Takes in the figures of an epoch; whether they are the best so far. NaN never is.
@@ -34,7 +40,10 @@ impl Monitor {
     pub fn observe(&mut self, logs: &Logs, epoch: usize) -> Result<bool> {
         let Some(&value) = logs.get(&self.name) else {
             let known: Vec<&str> = logs.keys().map(String::as_str).collect();
-            return Err(Error::UnknownMetric { name: self.name.clone(), known: known.join(", ") });
+            return Err(Error::UnknownMetric {
+                name: self.name.clone(),
+                known: known.join(", "),
+            });
         };
         let improved = match self.best {
             None => !value.is_nan(),

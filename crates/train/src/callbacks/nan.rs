@@ -17,6 +17,10 @@ impl Callback for TerminateOnNan {
         if loss.is_finite() {
             return Ok(());
         }
-        Err(Error::Diverged { loss, step: position.step, epoch: position.epoch })
+        Err(Error::Diverged {
+            loss,
+            step: position.step,
+            epoch: position.epoch,
+        })
     }
 }

@@ -23,7 +23,9 @@ enum Output {
 
 impl std::fmt::Debug for Progress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Progress").field("epoch", &self.epoch).finish_non_exhaustive()
+        f.debug_struct("Progress")
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
     }
 }
 
@@ -39,7 +41,12 @@ impl Progress {
     }
 
     fn to(output: Output) -> Self {
-        Self { output, bar: None, epoch: None, started: Instant::now() }
+        Self {
+            output,
+            bar: None,
+            epoch: None,
+            started: Instant::now(),
+        }
     }
 
     fn line(&mut self, text: &str) -> Result<()> {
@@ -61,7 +68,9 @@ impl Progress {
 /// `loss 0.1234, accuracy 0.9876`, training before validation.
 fn figures(logs: &Logs) -> String {
     let one = |(name, value): (&String, &f64)| {
-        let name = name.strip_prefix("train.").map_or_else(|| name.replacen('.', "_", 1), str::to_owned);
+        let name = name
+            .strip_prefix("train.")
+            .map_or_else(|| name.replacen('.', "_", 1), str::to_owned);
         format!("{name} {value:.4}")
     };
     logs.iter().map(one).collect::<Vec<_>>().join(", ")
@@ -94,7 +103,11 @@ impl Callback for Progress {
             bar.set_position((context.position.epoch * batches + context.position.batch) as u64);
         }
         let rate = context.samples as f64 / self.started.elapsed().as_secs_f64();
-        bar.set_prefix(format!("epoch {}/{}", context.position.epoch + 1, context.epochs));
+        bar.set_prefix(format!(
+            "epoch {}/{}",
+            context.position.epoch + 1,
+            context.epochs
+        ));
         bar.set_message(format!("{rate:.0} samples/s, {}", figures(context.logs)));
         Ok(())
     }

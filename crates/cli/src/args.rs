@@ -1,0 +1,247 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Deep learning for Rust: learn a mapping from x to y from examples.
+///
+/// Start with `mapsto train cnn`: it trains on digits that the program draws itself, so it
+/// needs no data and no network. It prints the run folder; `mapsto predict RUN picture.png`
+/// asks the trained model, `mapsto eval RUN --data FOLDER` measures it on other data.
+#[derive(Debug, Parser)]
+#[command(name = "mapsto", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Print the result as one JSON object on standard output.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 run failed, 2 usage or settings, 3 data missing or \
+damaged, 4 diverged, 5 checkpoint does not fit, 6 gate missed (eval --min), 7 no such device, \
+130 interrupted.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train a model.
+    #[command(after_help = TRAIN_HELP)]
+    Train(Box<TrainArgs>),
+    /// Measure a trained model.
+    Eval(EvalArgs),
+    /// Ask a trained model about picture files.
+    Predict(PredictArgs),
+    /// Show the layers of a recipe's network, or of a run's.
+    Summary(SummaryArgs),
+    /// List the model zoo.
+    Models(ModelsArgs),
+    /// List, check and show data.
+    Data(DataArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+const TRAIN_HELP: &str = "\
+Examples:
+  mapsto train cnn                                    embedded digits, about a minute
+  mapsto train cnn --data mnist-folder --epochs 5     a folder of IDX files
+  mapsto train cnn --preset dropout -o optim.lr=5e-4  another network, another setting
+  mapsto train cnn --resume                           go on with the newest unfinished run
+  mapsto train cnn --resume runs/cnn-...              go on with this one, to the same bits
+
+Settings come from, later ones winning: defaults, --config FILE, the environment
+(MAPSTO_TRAIN_EPOCHS=3), -o key=value, flags. --print-config shows what results; the run
+stores it as config.toml, so `--config runs/X/config.toml` repeats it.";
+
+/// Settings of a recipe.
+#[derive(Debug, Args, Default)]
+pub(crate) struct SettingArgs {
+    /// Network: mission, lenet5 or dropout.
+    #[arg(long)]
+    pub(crate) preset: Option<String>,
+    /// `digits` for the embedded digits, or a folder with IDX files such as MNIST.
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) data: Option<String>,
+    /// Passes over the training set.
+    #[arg(long)]
+    pub(crate) epochs: Option<usize>,
+    /// Samples a step.
+    #[arg(long)]
+    pub(crate) batch_size: Option<usize>,
+    /// Learning rate.
+    #[arg(long)]
+    pub(crate) lr: Option<f64>,
+    /// Optimizer: adam, adamw or sgd.
+    #[arg(long)]
+    pub(crate) optimizer: Option<String>,
+    /// Momentum of sgd.
+    #[arg(long)]
+    pub(crate) momentum: Option<f64>,
+    /// Weight decay.
+    #[arg(long)]
+    pub(crate) weight_decay: Option<f64>,
+    /// Largest norm of the gradients; 0 for no limit.
+    #[arg(long)]
+    pub(crate) clip_norm: Option<f64>,
+    /// Fixes initialisation, order, dropout and embedded data.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// cpu, cuda, cuda:N, metal or auto.
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+    /// Threads that load data ahead.
+    #[arg(long)]
+    pub(crate) workers: Option<usize>,
+    /// Threads that compute; 0 for one a processor. The result does not depend on it.
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+    /// Share of the training set held out for validation.
+    #[arg(long)]
+    pub(crate) val_fraction: Option<f64>,
+    /// End after this many epochs without a better validation loss.
+    #[arg(long)]
+    pub(crate) patience: Option<usize>,
+    /// Write a checkpoint every so many steps, besides one an epoch.
+    #[arg(long, value_name = "STEPS")]
+    pub(crate) save_every: Option<u64>,
+    /// Train on at most this many batches an epoch.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit_batches: Option<usize>,
+    /// A TOML file of settings.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting by its key, such as `-o optim.lr=1e-4`; may be repeated.
+    #[arg(short = 'o', value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// What to train; `mapsto models` lists it.
+    pub(crate) recipe: String,
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+    /// Folder for run folders.
+    #[arg(long, default_value = "runs")]
+    pub(crate) out: PathBuf,
+    /// Name of the run folder, instead of recipe, time and number.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Go on with a run; without a value, the newest unfinished one.
+    #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "")]
+    pub(crate) resume: Option<PathBuf>,
+    /// Print the settings and stop.
+    #[arg(long)]
+    pub(crate) print_config: bool,
+    /// How to show progress.
+    #[arg(long, value_enum, default_value_t = ProgressKind::Auto)]
+    pub(crate) progress: ProgressKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressKind {
+    /// A bar on a terminal, plain lines elsewhere.
+    Auto,
+    /// A bar.
+    Bar,
+    /// One line an epoch.
+    Plain,
+    /// Nothing.
+    None,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// A run folder or a checkpoint file.
+    pub(crate) run: PathBuf,
+    /// Data to measure on, instead of the run's own: `digits` or a folder.
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) data: Option<String>,
+    /// Which part of the data: train or test.
+    #[arg(long, default_value = "test", value_parser = ["train", "test"])]
+    pub(crate) split: String,
+    /// Exit with code 6 unless a figure reaches a value, such as `--min accuracy=0.98`.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) min: Vec<String>,
+    /// cpu, cuda, cuda:N, metal or auto.
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PredictArgs {
+    /// A run folder or a checkpoint file.
+    pub(crate) run: PathBuf,
+    /// PNG or JPEG files of any size, in grey or colour, light on dark or dark on light.
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// How many classes to show for each.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) top: usize,
+    /// cpu, cuda, cuda:N, metal or auto.
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SummaryArgs {
+    /// A recipe, a run folder or a checkpoint file.
+    pub(crate) what: String,
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelsArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<ModelsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// List all entries.
+    List,
+    /// Show one entry.
+    Show {
+        /// Its name.
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    #[command(subcommand)]
+    pub(crate) command: DataCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// List the data that recipes understand.
+    List,
+    /// Read a source completely and print its files, hashes and class counts.
+    Check {
+        /// `digits` or a folder.
+        source: String,
+    },
+    /// Write a sheet of pictures as PNG.
+    Show {
+        /// `digits` or a folder.
+        source: String,
+        /// How many pictures.
+        #[arg(short, default_value_t = 64)]
+        n: usize,
+        /// Which part of the data: train or test.
+        #[arg(long, default_value = "train", value_parser = ["train", "test"])]
+        split: String,
+        /// The file to write.
+        #[arg(long, default_value = "sheet.png")]
+        out: PathBuf,
+        /// Seed of the embedded data.
+        #[arg(long, default_value_t = 42)]
+        seed: u64,
+    },
+}

@@ -1,0 +1,181 @@
+//! Settings from their layers: defaults, file, environment, `-o`, flags; later ones win.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use mapsto_models::cnn::Settings;
+use toml::{Table, Value};
+
+use crate::args::{Command, SettingArgs, TrainArgs};
+use crate::exit::Usage;
+use crate::suggest::hint;
+
+const ENVIRONMENT: &str = "MAPSTO_";
+
+/// The settings that `args` ask for, on top of `base`.
+pub(crate) fn resolve(args: &SettingArgs, base: &Settings) -> Result<Settings> {
+    let mut table = Table::try_from(base)?;
+    let keys = keys(&table);
+    if let Some(path) = &args.config {
+        for (key, value) in flatten(&read(path)?) {
+            set(&mut table, &keys, &key, value).with_context(|| format!("{}", path.display()))?;
+        }
+    }
+    for (name, text) in environment() {
+        let key = name[ENVIRONMENT.len()..]
+            .to_lowercase()
+            .replacen('_', ".", 1);
+        set(&mut table, &keys, &key, parse(&text))
+            .with_context(|| format!("environment {name}"))?;
+    }
+    for text in &args.overrides {
+        let Some((key, value)) = text.split_once('=') else {
+            return Err(Usage(format!("-o {text}: expected KEY=VALUE")).into());
+        };
+        set(&mut table, &keys, key, parse(value)).with_context(|| format!("-o {text}"))?;
+    }
+    for (key, value) in flags(args) {
+        set(&mut table, &keys, key, value)?;
+    }
+    let settings: Settings = table
+        .try_into()
+        .map_err(|error| Usage(format!("settings: {error}")))?;
+    settings.validate()?;
+    Ok(settings)
+}
+
+/// Reads the settings that a run stored.
+pub(crate) fn of_run(run: &Path) -> Result<Settings> {
+    let path = run.join("config.toml");
+    let settings: Settings = read(&path)?
+        .try_into()
+        .map_err(|error| Usage(format!("{}: {error}", path.display())))?;
+    Ok(settings)
+}
+
+/// The settings as TOML.
+pub(crate) fn to_text(settings: &Settings) -> Result<String> {
+    Ok(toml::to_string(settings)?)
+}
+
+/// The keys in which two settings differ.
+pub(crate) fn difference(a: &Settings, b: &Settings) -> Result<Vec<String>> {
+    let (a, b) = (flatten(&Table::try_from(a)?), flatten(&Table::try_from(b)?));
+    Ok(a.into_iter()
+        .zip(b)
+        .filter(|(a, b)| a != b)
+        .map(|(a, _)| a.0)
+        .collect())
+}
+
+/// The number of threads that a command asks for, before anything else runs.
+pub(crate) fn threads(command: &Command) -> Result<usize> {
+    let Command::Train(args) = command else {
+        return Ok(0);
+    };
+    let TrainArgs {
+        settings, resume, ..
+    } = &**args;
+    let base = match resume {
+        // Errors about the run are reported by the command itself.
+        Some(run) => of_run(run).unwrap_or_default(),
+        None => Settings::default(),
+    };
+    Ok(resolve(settings, &base)?.train.threads)
+}
+
+fn read(path: &Path) -> Result<Table> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Usage(format!("cannot read {}: {error}", path.display())))?;
+    let table = text.parse::<Table>();
+    Ok(table.map_err(|error| Usage(format!("{}: {error}", path.display())))?)
+}
+
+/// Variables of the form `MAPSTO_SECTION_KEY`.
+fn environment() -> Vec<(String, String)> {
+    let is_setting = |name: &str| {
+        let sections = ["MODEL_", "DATA_", "OPTIM_", "TRAIN_"];
+        let rest = name.strip_prefix(ENVIRONMENT);
+        rest.is_some_and(|rest| sections.iter().any(|section| rest.starts_with(section)))
+    };
+    let all = std::env::vars_os()
+        .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+    let mut variables: Vec<_> = all.filter(|(name, _)| is_setting(name)).collect();
+    variables.sort();
+    variables
+}
+
+/// A value as TOML reads it, or else as a text.
+fn parse(text: &str) -> Value {
+    let table = format!("value = {text}").parse::<Table>();
+    let value = table.ok().and_then(|mut table| table.remove("value"));
+    value.unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+fn keys(table: &Table) -> Vec<String> {
+    flatten(table).into_iter().map(|(key, _)| key).collect()
+}
+
+fn flatten(table: &Table) -> Vec<(String, Value)> {
+    let mut flat = vec![];
+    for (section, value) in table {
+        match value {
+            Value::Table(inner) => {
+                let inner = flatten(inner).into_iter();
+                flat.extend(inner.map(|(key, value)| (format!("{section}.{key}"), value)));
+            }
+            other => flat.push((section.clone(), other.clone())),
+        }
+    }
+    flat
+}
+
+fn set(table: &mut Table, keys: &[String], key: &str, value: Value) -> Result<()> {
+    let slot = key
+        .split_once('.')
+        .and_then(|(section, name)| table.get_mut(section)?.as_table_mut()?.get_mut(name));
+    let Some(slot) = slot else {
+        let hint = hint(key, keys.iter().map(String::as_str));
+        return Err(Usage(format!("unknown setting \"{key}\": {hint}")).into());
+    };
+    *slot = match (&*slot, value) {
+        // `lr = 1` means 1.0.
+        (Value::Float(_), Value::Integer(whole)) => Value::Float(whole as f64),
+        // A text setting takes any value as written, such as a folder called 2024.
+        (Value::String(_), value) if !value.is_str() => Value::String(value.to_string()),
+        (_, value) => value,
+    };
+    Ok(())
+}
+
+fn flags(args: &SettingArgs) -> Vec<(&'static str, Value)> {
+    let text = |value: &Option<String>| value.clone().map(Value::String);
+    let number = |value: Option<f64>| value.map(Value::Float);
+    // Beyond i64 there is no TOML integer; such counts fail the range checks anyway.
+    let count = |value: Option<u64>| {
+        value.map(|value| Value::Integer(i64::try_from(value).unwrap_or(i64::MAX)))
+    };
+    let size = |value: Option<usize>| count(value.map(|value| value as u64));
+    let all = [
+        ("model.preset", text(&args.preset)),
+        ("data.source", text(&args.data)),
+        ("data.val_fraction", number(args.val_fraction)),
+        ("data.workers", size(args.workers)),
+        ("optim.name", text(&args.optimizer)),
+        ("optim.lr", number(args.lr)),
+        ("optim.momentum", number(args.momentum)),
+        ("optim.weight_decay", number(args.weight_decay)),
+        ("optim.clip_norm", number(args.clip_norm)),
+        ("train.epochs", size(args.epochs)),
+        ("train.batch_size", size(args.batch_size)),
+        ("train.seed", count(args.seed)),
+        ("train.patience", size(args.patience)),
+        ("train.save_every", count(args.save_every)),
+        ("train.limit_batches", size(args.limit_batches)),
+        ("train.device", text(&args.device)),
+        ("train.threads", size(args.threads)),
+    ];
+    all.into_iter()
+        .filter_map(|(key, value)| Some((key, value?)))
+        .collect()
+}

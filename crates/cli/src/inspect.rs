@@ -1,0 +1,58 @@
+//! `mapsto summary` and `mapsto models`.
+
+use std::path::Path;
+
+use anyhow::Result;
+use mapsto_models::ZOO;
+use mapsto_models::cnn::{CnnPipeline, Recipe, Settings};
+use mapsto_tensor::Device;
+use serde_json::json;
+
+use crate::args::{ModelsArgs, ModelsCommand, SummaryArgs};
+use crate::evaluate::checkpoint;
+use crate::train::check_recipe;
+use crate::{config, print, print_json};
+
+pub(crate) fn summary(args: &SummaryArgs, json: bool) -> Result<()> {
+    let path = Path::new(&args.what);
+    let table = if path.exists() {
+        let pipeline = CnnPipeline::load(checkpoint(path)?, &Device::Cpu)?;
+        let [c, h, w] = pipeline.description.config.input_dims();
+        mapsto_nn::summary(pipeline.model(), &pipeline.store, &[1, c, h, w])?
+    } else {
+        check_recipe(&args.what)?;
+        Recipe::new(config::resolve(&args.settings, &Settings::default())?)?.summary()?
+    };
+    if json {
+        print_json(&table)
+    } else {
+        print(&format!("{table}\n"))
+    }
+}
+
+pub(crate) fn models(args: &ModelsArgs, json: bool) -> Result<()> {
+    let shown = match &args.command {
+        Some(ModelsCommand::Show { name }) => {
+            check_recipe(name)?;
+            ZOO.iter()
+                .filter(|entry| entry.name == name)
+                .collect::<Vec<_>>()
+        }
+        Some(ModelsCommand::List) | None => ZOO.iter().collect(),
+    };
+    if json {
+        let entry = |e: &&mapsto_models::Entry| json!({"name": e.name, "task": e.task, "presets": e.presets, "data": e.data});
+        return print_json(&json!({"models": shown.iter().map(entry).collect::<Vec<_>>()}));
+    }
+    let mut text = String::new();
+    for entry in shown {
+        text += &format!("{}: {}\n", entry.name, entry.task);
+        text += &format!(
+            "  presets: {}\n  data: {}\n",
+            entry.presets.join(", "),
+            entry.data
+        );
+        text += &format!("  try: mapsto train {0}; mapsto summary {0}\n", entry.name);
+    }
+    print(&text)
+}

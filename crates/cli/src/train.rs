@@ -1,0 +1,171 @@
+//! `mapsto train`.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Result;
+use mapsto_models::ZOO;
+use mapsto_models::cnn::{Options, Recipe, Report, Settings};
+use mapsto_train::{Callback, Progress, RunFolder, StopReason};
+
+use crate::args::{ProgressKind, TrainArgs};
+use crate::exit::{INTERRUPTED, Usage};
+use crate::suggest::hint;
+use crate::{PROGRAM, config, print, print_json};
+
+/// Settings that may change when a run goes on: they do not touch the bits of what is done.
+const FREE_ON_RESUME: [&str; 4] = [
+    "train.epochs",
+    "train.save_every",
+    "train.threads",
+    "data.workers",
+];
+
+pub(crate) fn run(args: &TrainArgs, json: bool) -> Result<ExitCode> {
+    check_recipe(&args.recipe)?;
+    let resumed = match &args.resume {
+        None => None,
+        Some(path) => Some(RunFolder::resume(&unfinished(path, args)?)?),
+    };
+    let settings = settings(args, resumed.as_ref())?;
+    if args.print_config {
+        print(&config::to_text(&settings)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let recipe = Recipe::new(settings.clone())?;
+    let resume = resumed.is_some();
+    let run = match resumed {
+        Some(run) => run,
+        None => {
+            let run = RunFolder::create(&args.out, &args.recipe, args.name.as_deref())?;
+            recipe.record(&run, PROGRAM)?;
+            run
+        }
+    };
+    // Written last: a folder with a config is a complete run folder.
+    run.write_text("config.toml", &config::to_text(&settings)?)?;
+    eprintln!("run {}", run.path().display());
+    let report = recipe.train(
+        &run,
+        resume,
+        Options {
+            callbacks: callbacks(args.progress),
+            interrupt: interrupt()?,
+        },
+    )?;
+    show(&report, json)?;
+    if report.stopped == StopReason::Interrupted {
+        let folder = run.path().display();
+        eprintln!(
+            "interrupted; go on with: mapsto train {} --resume {folder}",
+            args.recipe
+        );
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn check_recipe(name: &str) -> Result<()> {
+    if ZOO.iter().any(|entry| entry.name == name) {
+        return Ok(());
+    }
+    let hint = hint(name, ZOO.iter().map(|entry| entry.name));
+    Err(Usage(format!(
+        "no recipe called \"{name}\": {hint}; see `mapsto models`"
+    ))
+    .into())
+}
+
+fn unfinished(path: &Path, args: &TrainArgs) -> Result<PathBuf> {
+    if !path.as_os_str().is_empty() {
+        return Ok(path.to_owned());
+    }
+    let newest = RunFolder::newest_unfinished(&args.out, &args.recipe);
+    newest.ok_or_else(|| {
+        Usage(format!(
+            "no unfinished run in {}; name one: --resume RUN",
+            args.out.display()
+        ))
+        .into()
+    })
+}
+
+fn settings(args: &TrainArgs, resumed: Option<&RunFolder>) -> Result<Settings> {
+    let Some(run) = resumed else {
+        let mut settings = config::resolve(&args.settings, &Settings::default())?;
+        // The run can then be resumed from anywhere.
+        if let Ok(path) = std::fs::canonicalize(&settings.data.source)
+            && settings.data.source != "digits"
+        {
+            settings.data.source = path.display().to_string();
+        }
+        return Ok(settings);
+    };
+    let stored = config::of_run(run.path())?;
+    let settings = config::resolve(&args.settings, &stored)?;
+    let changed = config::difference(&stored, &settings)?;
+    let fixed: Vec<String> = changed
+        .into_iter()
+        .filter(|k| !FREE_ON_RESUME.contains(&k.as_str()))
+        .collect();
+    if !fixed.is_empty() {
+        let free = FREE_ON_RESUME.join(", ");
+        let fixed = fixed.join(", ");
+        return Err(Usage(format!(
+            "a resumed run keeps its settings; {fixed} cannot change (only {free} can): start a new run"
+        ))
+        .into());
+    }
+    Ok(settings)
+}
+
+fn callbacks(kind: ProgressKind) -> Vec<Box<dyn Callback>> {
+    match kind {
+        ProgressKind::None => vec![],
+        ProgressKind::Plain => vec![Box::new(Progress::lines(std::io::stderr()))],
+        ProgressKind::Auto if !std::io::stderr().is_terminal() => callbacks(ProgressKind::Plain),
+        ProgressKind::Auto | ProgressKind::Bar => vec![Box::new(Progress::bar())],
+    }
+}
+
+/// A flag that the first Ctrl-C sets; the second ends the program at once.
+fn interrupt() -> Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&flag);
+    ctrlc::set_handler(move || {
+        if set.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+        eprintln!("\nstopping after this step; once more to stop at once");
+    })?;
+    Ok(flag)
+}
+
+fn show(report: &Report, json: bool) -> Result<()> {
+    if json {
+        return print_json(report);
+    }
+    let mut text = String::new();
+    for (split, figures) in &report.metrics {
+        let figures: Vec<String> = figures
+            .iter()
+            .map(|(name, value)| format!("{name} {value:.4}"))
+            .collect();
+        text += &format!("{split}: {}\n", figures.join(", "));
+    }
+    if let StopReason::Stopped(reason) = &report.stopped {
+        text += &format!("stopped: {reason}\n");
+    }
+    text += &format!(
+        "{} epochs, {} steps, {:.1} s, {:.0} samples/s\n",
+        report.epochs, report.steps, report.seconds, report.samples_per_second
+    );
+    text += &format!(
+        "run: {0}\nnext: mapsto predict {0} picture.png\n",
+        report.run
+    );
+    print(&text)
+}
