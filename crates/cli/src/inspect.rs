@@ -17,8 +17,8 @@ pub(crate) fn summary(args: &SummaryArgs, json: bool) -> Result<()> {
     let path = Path::new(&args.what);
     let table = if path.exists() {
         let pipeline = CnnPipeline::load(checkpoint(path)?, &Device::Cpu)?;
-        let [c, h, w] = pipeline.description.config.input_dims();
-        mapsto_nn::summary(pipeline.model(), &pipeline.store, &[1, c, h, w])?
+        let dims = pipeline.description.config.input_dims();
+        mapsto_nn::summary(pipeline.model(), &pipeline.store, &dims)?
     } else {
         check_recipe(&args.what)?;
         Recipe::new(config::resolve(&args.settings, &Settings::default())?)?.summary()?

@@ -28,13 +28,12 @@ pub fn run<R: Send>(threads: usize, program: impl FnOnce() -> R + Send) -> R {
         n => n,
     };
     // candle sizes its gemm and its elementwise pool by these variables, at first use.
-    for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
-        // SAFETY: `set_var` races only with other threads that read the environment by C calls;
-        // this runs first in `main`, before this program has started any thread.
-        #[allow(unsafe_code)]
-        unsafe {
-            std::env::set_var(name, threads.to_string());
-        }
+    set_variable("RAYON_NUM_THREADS", &threads.to_string());
+    set_variable("CANDLE_NUM_THREADS", &threads.to_string());
+    // candle appends a backtrace to the text of every error where RUST_BACKTRACE is set, which
+    // is for panics; RUST_LIB_BACKTRACE=1 asks for those of errors.
+    if std::env::var_os("RUST_LIB_BACKTRACE").is_none() {
+        set_variable("RUST_LIB_BACKTRACE", "0");
     }
     // An error means that the pool exists already, which is what a second call wants.
     let _ = rayon::ThreadPoolBuilder::new()
@@ -43,6 +42,15 @@ pub fn run<R: Send>(threads: usize, program: impl FnOnce() -> R + Send) -> R {
         .start_handler(|_| IS_DEEP.set(true))
         .build_global();
     rayon::scope(|_| program())
+}
+
+fn set_variable(name: &str, value: &str) {
+    // SAFETY: `set_var` races only with other threads that read the environment by C calls;
+    // `run` comes first in `main`, before its program has started any thread.
+    #[allow(unsafe_code)]
+    unsafe {
+        std::env::set_var(name, value);
+    }
 }
 
 /// The number of threads that kernels spread over.
