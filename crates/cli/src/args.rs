@@ -73,19 +73,19 @@ pub(crate) struct SettingArgs {
     #[arg(long)]
     pub(crate) batch_size: Option<usize>,
     /// Learning rate.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub(crate) lr: Option<f64>,
     /// Optimizer: adam, adamw or sgd.
     #[arg(long)]
     pub(crate) optimizer: Option<String>,
     /// Momentum of sgd.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub(crate) momentum: Option<f64>,
     /// Weight decay.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub(crate) weight_decay: Option<f64>,
     /// Largest norm of the gradients; 0 for no limit.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub(crate) clip_norm: Option<f64>,
     /// Fixes initialisation, order, dropout and embedded data.
     #[arg(long)]
@@ -100,7 +100,7 @@ pub(crate) struct SettingArgs {
     #[arg(long)]
     pub(crate) threads: Option<usize>,
     /// Share of the training set held out for validation.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub(crate) val_fraction: Option<f64>,
     /// End after this many epochs without a better validation loss.
     #[arg(long)]
@@ -132,8 +132,8 @@ pub(crate) struct TrainArgs {
     #[arg(long)]
     pub(crate) name: Option<String>,
     /// Go on with a run; without a value, the newest unfinished one.
-    #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "")]
-    pub(crate) resume: Option<PathBuf>,
+    #[arg(long, value_name = "RUN")]
+    pub(crate) resume: Option<Option<PathBuf>>,
     /// Print the settings and stop.
     #[arg(long)]
     pub(crate) print_config: bool,

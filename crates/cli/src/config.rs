@@ -9,6 +9,7 @@ use toml::{Table, Value};
 use crate::args::{Command, SettingArgs, TrainArgs};
 use crate::exit::Usage;
 use crate::suggest::hint;
+use crate::train::newest_unfinished;
 
 const ENVIRONMENT: &str = "MAPSTO_";
 
@@ -78,7 +79,10 @@ pub(crate) fn threads(command: &Command) -> Result<usize> {
     } = &**args;
     let base = match resume {
         // Errors about the run are reported by the command itself.
-        Some(run) => of_run(run).unwrap_or_default(),
+        Some(Some(run)) => of_run(run).unwrap_or_default(),
+        Some(None) => newest_unfinished(args)
+            .and_then(|run| of_run(&run))
+            .unwrap_or_default(),
         None => Settings::default(),
     };
     Ok(resolve(settings, &base)?.train.threads)

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use mapsto_data::{ImageSet, SetInfo, Split, contact_sheet, describe, digits, open};
 use serde_json::json;
 
@@ -101,7 +101,9 @@ fn show(source: &str, n: usize, split: Split, out: &Path, seed: u64, json: bool)
         .map(|i| set.picture(i))
         .collect::<Result<Vec<_>, _>>()?;
     let columns = (count as f64).sqrt().ceil() as usize;
-    contact_sheet(&pictures, columns.max(1))?.save_png(out)?;
+    // A file that cannot be written is no damaged data, which have an exit code of their own.
+    let saved = contact_sheet(&pictures, columns.max(1))?.save_png(out);
+    saved.map_err(|error| anyhow!("{error}"))?;
     if json {
         return print_json(
             &json!({"file": out, "pictures": count, "labels": set.labels()[..count]}),

@@ -30,6 +30,7 @@ pub(crate) fn checkpoint(run: &Path) -> Result<PathBuf> {
 
 pub(crate) fn run(args: &EvalArgs, json: bool) -> Result<ExitCode> {
     let gates = gates(&args.min)?;
+    let path = checkpoint(&args.run)?;
     let mut settings = if args.run.is_dir() {
         config::of_run(&args.run)?
     } else {
@@ -41,7 +42,6 @@ pub(crate) fn run(args: &EvalArgs, json: bool) -> Result<ExitCode> {
     if let Some(device) = &args.device {
         settings.train.device.clone_from(device);
     }
-    let path = checkpoint(&args.run)?;
     let pipeline = CnnPipeline::load(&path, &parse_device(&settings.train.device)?)?;
     let split = if args.split == "train" {
         Split::Train
@@ -49,6 +49,12 @@ pub(crate) fn run(args: &EvalArgs, json: bool) -> Result<ExitCode> {
         Split::Test
     };
     let scores = pipeline.evaluate(&settings, split)?;
+    for (name, _) in &gates {
+        if !scores.values.contains_key(name) {
+            let hint = hint(name, scores.values.keys().map(String::as_str));
+            return Err(Usage(format!("--min {name}: no such figure: {hint}")).into());
+        }
+    }
     if json {
         print_json(&json!({
             "run": args.run, "checkpoint": path, "data": settings.data.source,
@@ -68,15 +74,9 @@ pub(crate) fn run(args: &EvalArgs, json: bool) -> Result<ExitCode> {
         print(&text)?;
     }
     for (name, least) in gates {
-        let Some(&value) = scores.values.get(&name) else {
-            let hint = hint(&name, scores.values.keys().map(String::as_str));
-            return Err(Usage(format!("--min {name}: no such figure: {hint}")).into());
-        };
+        let value = scores[&name];
         // Written so that NaN misses the gate.
-        if !matches!(
-            value.partial_cmp(&least),
-            Some(std::cmp::Ordering::Greater | std::cmp::Ordering::Equal)
-        ) {
+        if !(value >= least) {
             return Err(GateMissed(format!("{name} is {value}, below the gate of {least}")).into());
         }
     }

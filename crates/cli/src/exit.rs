@@ -85,6 +85,7 @@ fn of_train(error: &TrainError) -> u8 {
         TrainError::Diverged { .. } => DIVERGED,
         TrainError::Batch { error, .. } if error.is::<mapsto_data::Error>() => DATA,
         TrainError::NoBatches { .. } => DATA,
+        TrainError::Run { .. } => USAGE,
         TrainError::Checkpoint(error) => of_checkpoint(error),
         TrainError::NotResumable { .. } => CHECKPOINT,
         _ => FAILED,

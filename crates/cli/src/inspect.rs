@@ -15,7 +15,8 @@ use crate::{config, print, print_json};
 
 pub(crate) fn summary(args: &SummaryArgs, json: bool) -> Result<()> {
     let path = Path::new(&args.what);
-    let table = if path.exists() {
+    let is_recipe = ZOO.iter().any(|entry| entry.name == args.what);
+    let table = if !is_recipe && path.exists() {
         let pipeline = CnnPipeline::load(checkpoint(path)?, &Device::Cpu)?;
         let dims = pipeline.description.config.input_dims();
         mapsto_nn::summary(pipeline.model(), &pipeline.store, &dims)?

@@ -1,7 +1,7 @@
 //! `mapsto train`.
 
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,7 +28,8 @@ pub(crate) fn run(args: &TrainArgs, json: bool) -> Result<ExitCode> {
     check_recipe(&args.recipe)?;
     let resumed = match &args.resume {
         None => None,
-        Some(path) => Some(RunFolder::resume(&unfinished(path, args)?)?),
+        Some(Some(path)) => Some(RunFolder::resume(path)?),
+        Some(None) => Some(RunFolder::resume(&newest_unfinished(args)?)?),
     };
     let settings = settings(args, resumed.as_ref())?;
     if args.print_config {
@@ -79,10 +80,8 @@ pub(crate) fn check_recipe(name: &str) -> Result<()> {
     .into())
 }
 
-fn unfinished(path: &Path, args: &TrainArgs) -> Result<PathBuf> {
-    if !path.as_os_str().is_empty() {
-        return Ok(path.to_owned());
-    }
+/// The run that `--resume` without a value means.
+pub(crate) fn newest_unfinished(args: &TrainArgs) -> Result<PathBuf> {
     let newest = RunFolder::newest_unfinished(&args.out, &args.recipe);
     newest.ok_or_else(|| {
         Usage(format!(

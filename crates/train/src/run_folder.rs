@@ -131,6 +131,16 @@ impl RunFolder {
         self.path.join("checkpoints").join("best.safetensors")
     }
 
+    /// `log.txt`, to write at its end.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn log(&self) -> Result<File> {
+        let path = self.file("log.txt");
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        file.map_err(Error::io("open", path))
+    }
+
     /// Replaces a text file.
     ///
     /// # Errors

@@ -15,8 +15,8 @@ use mapsto_optim::{Adam, AdamW, IntoOptimizer, Optim, Optimizer, Rule, Sgd};
 use mapsto_tensor::{DType, Device, ParamStore, parse_device};
 use mapsto_train::{
     Accuracy, BestCheckpoint, Callback, ConfusionMatrix, Direction, EarlyStopping, Environment,
-    Error as TrainError, JsonlLog, LastCheckpoint, Logs, Monitor, RunFolder, Scores, Snapshot,
-    StopReason, TerminateOnNan, TopK, Trainer, weights_sha256,
+    Error as TrainError, JsonlLog, LastCheckpoint, Logs, Monitor, Progress, RunFolder, Scores,
+    Snapshot, StopReason, TerminateOnNan, TopK, Trainer, weights_sha256,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -230,6 +230,7 @@ impl Recipe {
             .describe(json!(self.description))
             .interrupt(options.interrupt)
             .callback(TerminateOnNan)
+            .callback(Progress::lines(run.log()?).named("log"))
             .callback(JsonlLog::new(run.file("metrics.jsonl")))
             .callback(LastCheckpoint::new(run.last()).every_steps(train.save_every))
             .callback(match self.validation {

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 
 /// Shows rate, figures and time left.
 pub struct Progress {
+    name: &'static str,
     output: Output,
     bar: Option<ProgressBar>,
     epoch: Option<(usize, Instant, usize)>,
@@ -40,8 +41,16 @@ impl Progress {
         Self::to(Output::Lines(Box::new(writer)))
     }
 
+    /// Tells it apart from another one in the same trainer; default `progress`.
+    #[must_use]
+    pub fn named(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
+    }
+
     fn to(output: Output) -> Self {
         Self {
+            name: "progress",
             output,
             bar: None,
             epoch: None,
@@ -78,7 +87,7 @@ fn figures(logs: &Logs) -> String {
 
 impl Callback for Progress {
     fn name(&self) -> &'static str {
-        "progress"
+        self.name
     }
 
     fn on_fit_start(&mut self, context: &mut Context<'_>) -> Result<()> {
