@@ -33,7 +33,7 @@ pub(crate) enum Command {
     /// Ask a trained model about picture files.
     Predict(PredictArgs),
     /// Show the layers of a recipe's network, or of a run's.
-    Summary(SummaryArgs),
+    Summary(Box<SummaryArgs>),
     /// List the model zoo.
     Models(ModelsArgs),
     /// List, check and show data.

@@ -75,8 +75,7 @@ pub(crate) fn run(args: &EvalArgs, json: bool) -> Result<ExitCode> {
     }
     for (name, least) in gates {
         let value = scores[&name];
-        // Written so that NaN misses the gate.
-        if !(value >= least) {
+        if value.is_nan() || value < least {
             return Err(GateMissed(format!("{name} is {value}, below the gate of {least}")).into());
         }
     }

@@ -38,16 +38,20 @@ pub(crate) fn run(args: &TrainArgs, json: bool) -> Result<ExitCode> {
     }
     let recipe = Recipe::new(settings.clone())?;
     let resume = resumed.is_some();
+    let text = config::to_text(&settings)?;
     let run = match resumed {
-        Some(run) => run,
-        None => {
-            let run = RunFolder::create(&args.out, &args.recipe, args.name.as_deref())?;
-            recipe.record(&run, PROGRAM)?;
+        Some(run) => {
+            run.write_text("config.toml", &text)?;
             run
         }
+        None => {
+            let name = args.name.as_deref();
+            RunFolder::create::<anyhow::Error>(&args.out, &args.recipe, name, |run| {
+                recipe.record(run, PROGRAM)?;
+                Ok(run.write_text("config.toml", &text)?)
+            })?
+        }
     };
-    // Written last: a folder with a config is a complete run folder.
-    run.write_text("config.toml", &config::to_text(&settings)?)?;
     eprintln!("run {}", run.path().display());
     let report = recipe.train(
         &run,

@@ -28,34 +28,55 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes a new folder under `root`, called `name` or `<recipe>-<UTC time>-<id>`.
+    /// Makes a new folder under `root`, called `name` or `<recipe>-<UTC time>-<id>`, with what
+    /// `prepare` writes into it. It appears whole or not at all.
     ///
     /// # Errors
-    /// When the folder exists already or cannot be made.
-    pub fn create(root: &Path, recipe: &str, name: Option<&str>) -> Result<Self> {
+    /// When the folder exists already or cannot be made, and whatever `prepare` returns.
+    pub fn create<E: From<Error>>(
+        root: &Path,
+        recipe: &str,
+        name: Option<&str>,
+        prepare: impl FnOnce(&Self) -> Result<(), E>,
+    ) -> Result<Self, E> {
         let name = name.map_or_else(|| automatic_name(recipe), str::to_owned);
         let path = root.join(&name);
+        if Path::new(&name).file_name() != Some(name.as_ref()) {
+            let reason = "the name of a run must be that of a folder, without \"/\"".to_owned();
+            return Err(Error::Run { path, reason }.into());
+        }
+        if path.exists() {
+            let reason = "this run exists already; choose another --name, or go on with it by \
+                          --resume"
+                .to_owned();
+            return Err(Error::Run { path, reason }.into());
+        }
         std::fs::create_dir_all(root).map_err(Error::io("make the folder", root))?;
-        std::fs::create_dir(&path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::AlreadyExists => Error::Run {
-                path: path.clone(),
-                reason: "this run exists already; choose another --name, or go on with it by \
-                         --resume"
-                    .to_owned(),
-            },
-            _ => Error::Io {
-                action: "make the folder",
-                path: path.clone(),
-                error,
-            },
-        })?;
-        let checkpoints = path.join("checkpoints");
-        std::fs::create_dir(&checkpoints).map_err(Error::io("make the folder", checkpoints))?;
-        let lock = lock(&path)?;
-        Ok(Self {
-            path,
-            _lock: Some(lock),
-        })
+        let hidden = root.join(format!(".{name}-{}", std::process::id()));
+        let made = Self::prepared(&hidden, &path, prepare);
+        if made.is_err() {
+            // The first error is the one to report.
+            let _ = std::fs::remove_dir_all(&hidden);
+        }
+        made
+    }
+
+    fn prepared<E: From<Error>>(
+        hidden: &Path,
+        path: &Path,
+        prepare: impl FnOnce(&Self) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        for folder in [hidden.to_owned(), hidden.join("checkpoints")] {
+            std::fs::create_dir(&folder).map_err(Error::io("make the folder", folder))?;
+        }
+        let mut run = Self {
+            path: hidden.to_owned(),
+            _lock: Some(lock(hidden)?),
+        };
+        prepare(&run)?;
+        std::fs::rename(hidden, path).map_err(Error::io("make the folder", path))?;
+        run.path = path.to_owned();
+        Ok(run)
     }
 
     /// Takes over an existing folder to go on training in it, and removes what a killed process
