@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Result, Tensor, bail};
 
+use crate::handover;
 use crate::kernel::{dispatch, has_kernel, with_slice};
 use crate::params::ParamStore;
 use crate::threads::on_deep_stack;
@@ -162,15 +163,19 @@ pub fn backward(loss: &Tensor, store: &ParamStore) -> Result<Gradients> {
             loss.shape()
         );
     }
-    let mut grads = on_deep_stack(|| loss.backward())?;
+    let (mut grads, mut handed) = on_deep_stack(|| handover::collect(|| loss.backward()))?;
     let mut result = Gradients::default();
     for (name, var) in store.trainable() {
-        match grads.remove(var.as_tensor()) {
-            Some(grad) => {
-                result.by_name.insert(name, grad.detach());
+        let grad = match (grads.remove(&var), handed.remove(&var.id())) {
+            // Used by candle's ops and by ours.
+            (Some(a), Some(b)) => (a + b)?,
+            (Some(grad), None) | (None, Some(grad)) => grad,
+            (None, None) => {
+                result.missing.push(name);
+                continue;
             }
-            None => result.missing.push(name),
-        }
+        };
+        result.by_name.insert(name, grad.detach());
     }
     Ok(result)
 }

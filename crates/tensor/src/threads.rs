@@ -27,9 +27,10 @@ pub fn run<R: Send>(threads: usize, program: impl FnOnce() -> R + Send) -> R {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
     };
-    // candle sizes its gemm and its elementwise pool by these variables, at first use.
+    // candle sizes its gemm and its pool for elementwise ops by these variables, at first use.
     set_variable("RAYON_NUM_THREADS", &threads.to_string());
-    set_variable("CANDLE_NUM_THREADS", &threads.to_string());
+    // A second pool, whose threads spin while they wait, takes the processors from the first.
+    set_variable("CANDLE_NUM_THREADS", "1");
     // candle appends a backtrace to the text of every error where RUST_BACKTRACE is set, which
     // is for panics; RUST_LIB_BACKTRACE=1 asks for those of errors.
     if std::env::var_os("RUST_LIB_BACKTRACE").is_none() {

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conv_composed;
 use super::im2col::Patches;
+use crate::handover;
 use crate::kernel::{Float, Mat, Spread, dispatch, gemm, has_kernel, slice, sum, with_slice};
 use crate::macs;
 
@@ -342,24 +343,27 @@ impl Conv {
 
     fn backward(
         &self,
-        x: &Tensor,
-        weight: &Tensor,
+        (x, weight, bias): (&Tensor, &Tensor, Option<&Tensor>),
         grad: &Tensor,
-        want_b: bool,
     ) -> Result<[Option<Tensor>; 3]> {
         let sizes = Sizes::new(x.dims(), weight.dims(), &self.0)?;
-        let want = [x.track_op(), weight.track_op(), want_b];
+        let inputs = [Some(x), Some(weight), bias];
+        let want = inputs.map(|input| input.is_some_and(Tensor::track_op));
         dispatch!(x.dtype(), "conv2d", T => {
             let grads = with_slice::<T, _>(x, |x| with_slice::<T, _>(weight, |weight| {
                 with_slice::<T, _>(grad, |grad| Ok(backward(&sizes, x, weight, grad, want)))
             }))?;
-            let tensor = |data: Option<Vec<T>>, shape: &Shape| {
-                data.map(|data| Tensor::from_vec(data, shape, x.device())).transpose()
+            let tensor = |input: Option<&Tensor>, data: Option<Vec<T>>| match (input, data) {
+                (Some(input), Some(data)) => {
+                    let grad = Tensor::from_vec(data, input.shape(), input.device())?;
+                    handover::gradient(input, grad)
+                }
+                _ => Ok(None),
             };
             Ok([
-                tensor(grads.dx, x.shape())?,
-                tensor(grads.dw, weight.shape())?,
-                tensor(grads.db, &sizes.out.into())?,
+                tensor(Some(x), grads.dx)?,
+                tensor(Some(weight), grads.dw)?,
+                tensor(bias, grads.db)?,
             ])
         })
     }
@@ -387,7 +391,7 @@ impl CustomOp2 for Conv {
         _y: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let [dx, dw, _] = self.backward(x, weight, grad, false)?;
+        let [dx, dw, _] = self.backward((x, weight, None), grad)?;
         Ok((dx, dw))
     }
 }
@@ -421,7 +425,7 @@ impl CustomOp3 for Conv {
         _y: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let [dx, dw, db] = self.backward(x, weight, grad, bias.track_op())?;
+        let [dx, dw, db] = self.backward((x, weight, Some(bias)), grad)?;
         Ok((dx, dw, db))
     }
 }

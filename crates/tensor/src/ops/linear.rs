@@ -9,6 +9,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
+use crate::handover;
 use crate::kernel::{Float, Mat, Spread, add_rows, dispatch, gemm, has_kernel, slice, with_slice};
 use crate::macs;
 
@@ -89,7 +90,7 @@ fn backward(
                     gemm(&mut dx, grad, Mat::new(weight, out, input), false, Spread::Pool);
                     Ok(())
                 })?;
-                Some(Tensor::from_vec(dx, (rows, input), x.device())?)
+                handover::gradient(x, Tensor::from_vec(dx, (rows, input), x.device())?)?
             } else {
                 None
             };
@@ -99,7 +100,7 @@ fn backward(
                     gemm(&mut dw, grad.t(), Mat::new(x, rows, input), false, Spread::Pool);
                     Ok(())
                 })?;
-                Some(Tensor::from_vec(dw, (out, input), x.device())?)
+                handover::gradient(weight, Tensor::from_vec(dw, (out, input), x.device())?)?
             } else {
                 None
             };
@@ -195,7 +196,7 @@ impl CustomOp3 for Linear {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let (dx, dw) = backward(x, weight, grad)?;
         let db = if bias.track_op() {
-            Some(sum_rows(grad)?)
+            handover::gradient(bias, sum_rows(grad)?)?
         } else {
             None
         };
