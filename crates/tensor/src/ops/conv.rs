@@ -60,8 +60,8 @@ impl Conv2dParams {
                 bail!("conv2d: kernel, stride and dilation must be at least 1, got {k}, {s}, {d}");
             }
             match (size + 2 * p).checked_sub(d * (k - 1) + 1) {
-                Some(room) => Ok(room / s + 1),
-                None => bail!(
+                Some(room) if size > 0 => Ok(room / s + 1),
+                _ => bail!(
                     "conv2d: a kernel of {k} with dilation {d} does not fit an input of {size} \
                      padded by {p}"
                 ),
@@ -133,7 +133,8 @@ impl Sizes {
             );
         };
         let groups = params.groups;
-        if groups == 0 || channels != group_in * groups || out % groups != 0 {
+        let none = channels == 0 || out == 0 || groups == 0;
+        if none || channels != group_in * groups || out % groups != 0 {
             bail!(
                 "conv2d: {channels} input and {out} output channels do not fit a weight for \
                  {group_in} channels in {groups} groups"
