@@ -1,0 +1,7 @@
+//! The gradient of every op against central differences in `f64`.
+
+mod activation;
+mod conv;
+mod dense;
+mod loss;
+mod pool;
