@@ -162,7 +162,7 @@ pub fn backward(loss: &Tensor, store: &ParamStore) -> Result<Gradients> {
             loss.shape()
         );
     }
-    let mut grads = on_deep_stack(|| loss.backward())?;
+    let mut grads = on_deep_stack(|| loss.backward())??;
     let mut result = Gradients::default();
     for (name, var) in store.trainable() {
         match grads.remove(var.as_tensor()) {

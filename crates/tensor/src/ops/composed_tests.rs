@@ -15,19 +15,33 @@ fn assert_same(
     composed: impl Fn(&[Tensor]) -> Result<Tensor>,
 ) {
     let run = |f: &dyn Fn(&[Tensor]) -> Result<Tensor>| {
-        let vars: Vec<Var> = inputs.iter().map(|x| Var::from_tensor(x).unwrap()).collect();
+        let vars: Vec<Var> = inputs
+            .iter()
+            .map(|x| Var::from_tensor(x).unwrap())
+            .collect();
         let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
         let y = f(&tensors).unwrap();
         let weighted = (&y * wave(y.shape(), 0.3)).unwrap().sum_all().unwrap();
         let grads = weighted.backward().unwrap();
-        let of = |x: &Tensor| grads.get(x).unwrap_or_else(|| panic!("{name}: cut")).clone();
+        let of = |x: &Tensor| {
+            grads
+                .get(x)
+                .unwrap_or_else(|| panic!("{name}: cut"))
+                .clone()
+        };
         (y, tensors.iter().map(of).collect::<Vec<_>>())
     };
     let (expected, expected_grads) = run(&kernel);
     let (actual, actual_grads) = run(&composed);
     assert_close(name, &actual, &expected, 1e-10, 1e-10);
     for (actual, expected) in actual_grads.iter().zip(&expected_grads) {
-        assert_close(&format!("gradient of {name}"), actual, expected, 1e-10, 1e-10);
+        assert_close(
+            &format!("gradient of {name}"),
+            actual,
+            expected,
+            1e-10,
+            1e-10,
+        );
     }
 }
 

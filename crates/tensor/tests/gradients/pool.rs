@@ -44,9 +44,12 @@ fn max_pooling() {
 #[test]
 fn average_pooling_with_every_divisor() {
     for (shape, window) in cases() {
-        for (count_include_pad, divisor_override) in
-            [(true, None), (false, None), (true, Some(3)), (false, Some(7))]
-        {
+        for (count_include_pad, divisor_override) in [
+            (true, None),
+            (false, None),
+            (true, Some(3)),
+            (false, Some(7)),
+        ] {
             let params = AvgPool2dParams {
                 window,
                 count_include_pad,
