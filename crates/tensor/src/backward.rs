@@ -163,7 +163,7 @@ pub fn backward(loss: &Tensor, store: &ParamStore) -> Result<Gradients> {
             loss.shape()
         );
     }
-    let (mut grads, mut handed) = on_deep_stack(|| handover::collect(|| loss.backward()))?;
+    let (mut grads, mut handed) = on_deep_stack(|| handover::collect(|| loss.backward()))??;
     let mut result = Gradients::default();
     for (name, var) in store.trainable() {
         let grad = match (grads.remove(&var), handed.remove(&var.id())) {

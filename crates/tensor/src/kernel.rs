@@ -72,6 +72,12 @@ pub(crate) fn with_slice<T: WithDType, R>(
     }
 }
 
+/// Where a tensor's storage lies in memory: the same for tensors that share it.
+pub(crate) fn storage_address(tensor: &Tensor) -> usize {
+    let (storage, _) = tensor.storage_and_layout();
+    std::ptr::from_ref(&*storage).addr()
+}
+
 /// A matrix inside a slice, with any strides.
 #[derive(Clone, Copy)]
 pub(crate) struct Mat<'a, T> {

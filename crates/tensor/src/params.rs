@@ -14,7 +14,7 @@
 //! # Ok::<(), mapsto_tensor::Error>(())
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{DType, Device, Result, Shape, Tensor, Var, bail};
@@ -22,6 +22,7 @@ use candle_nn::{Init, VarBuilder, var_builder::SimpleBackend};
 
 use crate::checkpoint::{CheckpointError, LoadReport, StateDict};
 use crate::init::{Initializer, sample_candle};
+use crate::kernel::storage_address;
 use crate::rng::Generator;
 
 /// What an entry of a store is for.
@@ -48,6 +49,16 @@ struct Inner {
 impl Inner {
     fn is_frozen(&self, name: &str) -> bool {
         self.frozen.iter().any(|prefix| name.starts_with(prefix))
+    }
+
+    /// What a layer gets: tracked only if it trains.
+    fn hand_out(&self, name: &str, var: &Var, dtype: DType, device: &Device) -> Result<Tensor> {
+        let tensor = if self.is_frozen(name) {
+            var.as_detached_tensor()
+        } else {
+            var.as_tensor().clone()
+        };
+        tensor.to_device(device)?.to_dtype(dtype)
     }
 }
 
@@ -211,11 +222,21 @@ impl ParamStore {
             return Err(CheckpointError::Mismatch(report));
         }
         let inner = self.lock();
+        let own: HashSet<usize> = inner
+            .entries
+            .values()
+            .map(|(var, _)| storage_address(var))
+            .collect();
         let values = inner
             .entries
             .iter()
             .filter_map(|(name, (var, _))| tensors.get(name).map(|tensor| (var, tensor)))
-            .map(|(var, tensor)| Ok((var, tensor.to_device(var.device())?.to_dtype(var.dtype())?)))
+            .map(|(var, tensor)| {
+                let value = tensor.to_device(var.device())?.to_dtype(var.dtype())?;
+                // A value of this store's own must not change before it has been read.
+                let shared = own.contains(&storage_address(&value));
+                Ok((var, if shared { value.copy()? } else { value }))
+            })
             .collect::<Result<Vec<_>>>()?;
         for (var, value) in values {
             var.set(&value)?;
@@ -262,17 +283,13 @@ impl SimpleBackend for ParamStore {
                 var.shape()
             );
         }
-        let tensor = if inner.is_frozen(name) {
-            var.as_detached_tensor()
-        } else {
-            var.as_tensor().clone()
-        };
-        tensor.to_device(device)?.to_dtype(dtype)
+        inner.hand_out(name, var, dtype, device)
     }
 
     fn get_unchecked(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {
-        match ParamStore::get(self, name) {
-            Some(var) => var.as_tensor().to_device(device)?.to_dtype(dtype),
+        let inner = self.lock();
+        match inner.entries.get(name) {
+            Some((var, _)) => inner.hand_out(name, var, dtype, device),
             None => bail!("the store holds no \"{name}\", and without a shape it cannot be made"),
         }
     }

@@ -61,19 +61,25 @@ pub fn count() -> usize {
 
 /// Runs `work` where recursion may go deep: here if this thread's stack is deep, otherwise on a
 /// helper thread.
-pub(crate) fn on_deep_stack<R: Send>(
-    work: impl FnOnce() -> candle_core::Result<R> + Send,
-) -> candle_core::Result<R> {
+///
+/// candle walks a graph recursively, in its backward pass and when the graph is dropped.
+/// [`backward`](crate::backward()) comes here by itself; a program outside [`run`] whose graphs
+/// have more than some 50,000 nodes also has to drop them here.
+///
+/// # Errors
+/// When no helper thread can be had.
+pub fn on_deep_stack<R: Send>(work: impl FnOnce() -> R + Send) -> std::io::Result<R> {
     if IS_DEEP.get() {
-        return work();
+        return Ok(work());
     }
     std::thread::scope(|scope| {
         let worker = std::thread::Builder::new()
             .name("deep stack".to_owned())
             .stack_size(DEEP_STACK)
             .spawn_scoped(scope, work)?;
-        worker
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        match worker.join() {
+            Ok(result) => Ok(result),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
     })
 }

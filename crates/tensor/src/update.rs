@@ -23,7 +23,7 @@ use std::cell::RefCell;
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
 use rayon::prelude::*;
 
-use crate::kernel::{CHUNK, Float, has_kernel, with_slice};
+use crate::kernel::{CHUNK, Float, has_kernel, storage_address, with_slice};
 
 /// Whether [`in_place`] takes this tensor: on the CPU, `f32` or `f64`.
 pub fn is_supported(tensor: &Tensor) -> bool {
@@ -33,13 +33,20 @@ pub fn is_supported(tensor: &Tensor) -> bool {
 /// Runs `update(chunks, gradient chunk)` over all elements; chunk `i` belongs to `tensors[i]`.
 ///
 /// # Errors
-/// When shapes, dtypes or devices differ, or a tensor is strided.
+/// When shapes, dtypes or devices differ, a tensor is strided, or two share memory.
 pub fn in_place<T: Float>(
     tensors: &[&Tensor],
     grad: &Tensor,
     update: impl Fn(&mut [&mut [T]], &[T]) + Sync,
 ) -> Result<()> {
+    let mut addresses = vec![storage_address(grad)];
     for tensor in tensors {
+        let address = storage_address(tensor);
+        if addresses.contains(&address) {
+            // Borrowing the same storage again would wait for itself for ever.
+            bail!("an in-place update got two tensors that share their memory");
+        }
+        addresses.push(address);
         if tensor.shape() != grad.shape() {
             bail!(
                 "update of a {:?} tensor by a {:?} gradient",

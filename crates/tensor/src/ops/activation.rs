@@ -216,8 +216,9 @@ impl Unary {
     }
 
     /// The same out of candle ops; at kinks the derivative may be that of the other side.
-    fn composed(self, x: &Tensor) -> Result<Tensor> {
-        let positive = |x: &Tensor| x.gt(0.0)?.where_cond(x, &x.zeros_like()?);
+    pub(super) fn composed(self, x: &Tensor) -> Result<Tensor> {
+        // NaN stays NaN.
+        let positive = |x: &Tensor| x.le(0.0)?.where_cond(&x.zeros_like()?, x);
         let softplus = |x: &Tensor| {
             let p = positive(x)?;
             let minus_abs = (x - (&p * 2.0)?)?;
@@ -241,8 +242,16 @@ impl Unary {
             Self::Elu(alpha) => exponential(x, alpha, 1.0),
             Self::Selu => exponential(x, SELU_ALPHA, 1.0)? * SELU_SCALE,
             Self::Celu(alpha) => exponential(x, alpha, alpha),
-            Self::Gelu => x.gelu_erf(),
-            Self::GeluTanh => x.gelu(),
+            // candle's own two have derivatives with constants of six digits.
+            Self::Gelu => {
+                let twice_cdf = ((x * std::f64::consts::FRAC_1_SQRT_2)?.erf()? + 1.0)?;
+                (x * 0.5)? * twice_cdf
+            }
+            Self::GeluTanh => {
+                let cubic = ((x.sqr()? * GELU_CUBIC)? + 1.0)?;
+                let inner = (x * cubic)? * GELU_TANH;
+                (x * 0.5)? * (inner?.tanh()? + 1.0)?
+            }
             Self::Silu => x.silu(),
             Self::Mish => x * softplus(x)?.tanh()?,
             Self::Softplus => softplus(x),

@@ -5,10 +5,11 @@
 //! `ceil_mode` hangs over beyond the padding; `divisor_override` replaces it. As in PyTorch.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, WithDType, bail};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::constant;
 use super::conv_composed::windows;
 use super::max_pool::planes_a_task;
 use super::window::{Pool2dParams, Span, spans};
@@ -71,15 +72,20 @@ pub fn avg_pool2d(x: &Tensor, params: &AvgPool2dParams) -> Result<Tensor> {
     if params.divisor_override == Some(0) {
         bail!("avg_pool2d: divisor_override must be at least 1, got 0");
     }
+    if has_kernel(x) {
+        x.contiguous()?.apply_op1(AvgPool(*params))
+    } else {
+        composed(x, params)
+    }
+}
+
+/// The same out of candle ops.
+pub(super) fn composed(x: &Tensor, params: &AvgPool2dParams) -> Result<Tensor> {
     let (n, c, h, w) = x.dims4()?;
     let (rows, cols) = params.spans(h, w)?;
-    if has_kernel(x) {
-        return x.contiguous()?.apply_op1(AvgPool(*params));
-    }
     let (oh, ow) = (rows.len(), cols.len());
     let sums = windows(x, &params.window, (oh, ow), 0.0)?.sum(2)?;
-    let factors = Tensor::from_vec(params.factors(&rows, &cols), (1, 1, oh * ow), x.device())?;
-    let factors = factors.to_dtype(DType::F32)?.to_dtype(x.dtype())?;
+    let factors = constant(params.factors(&rows, &cols), (1, 1, oh * ow), x)?;
     sums.broadcast_mul(&factors)?.reshape((n, c, oh, ow))
 }
 

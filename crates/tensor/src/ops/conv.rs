@@ -19,7 +19,9 @@ use serde::{Deserialize, Serialize};
 use super::conv_composed;
 use super::im2col::Patches;
 use crate::handover;
-use crate::kernel::{Float, Mat, Spread, dispatch, gemm, has_kernel, slice, sum, with_slice};
+use crate::kernel::{
+    Float, Mat, Spread, add_rows, dispatch, gemm, has_kernel, slice, sum, with_slice,
+};
 use crate::macs;
 
 /// How the kernel moves; pairs are (height, width).
@@ -61,8 +63,8 @@ impl Conv2dParams {
                 bail!("conv2d: kernel, stride and dilation must be at least 1, got {k}, {s}, {d}");
             }
             match (size + 2 * p).checked_sub(d * (k - 1) + 1) {
-                Some(room) => Ok(room / s + 1),
-                None => bail!(
+                Some(room) if size > 0 => Ok(room / s + 1),
+                _ => bail!(
                     "conv2d: a kernel of {k} with dilation {d} does not fit an input of {size} \
                      padded by {p}"
                 ),
@@ -134,7 +136,8 @@ impl Sizes {
             );
         };
         let groups = params.groups;
-        if groups == 0 || channels != group_in * groups || out % groups != 0 {
+        let none = channels == 0 || out == 0 || groups == 0;
+        if none || channels != group_in * groups || out % groups != 0 {
             bail!(
                 "conv2d: {channels} input and {out} output channels do not fit a weight for \
                  {group_in} channels in {groups} groups"
@@ -244,7 +247,7 @@ fn backward<T: Float>(
     // A part that keeps nothing of dx gets an empty piece of it.
     let mut dx_parts: Vec<&mut [T]> = dx.chunks_mut((part * s.image_in()).max(1)).collect();
     dx_parts.resize_with(parts, Default::default);
-    let sums: Vec<(Vec<T>, Vec<T>)> = dx_parts
+    let (dw_parts, db_parts): (Vec<_>, Vec<_>) = dx_parts
         .into_par_iter()
         .zip(x.par_chunks((part * s.image_in()).max(1)))
         .zip(grad.par_chunks((part * s.image_out()).max(1)))
@@ -254,17 +257,15 @@ fn backward<T: Float>(
             backward_part(s, x, weight, grad, dx, &mut dw, &mut db);
             (dw, db)
         })
-        .collect();
-    let add = |size: usize, pick: &dyn Fn(&(Vec<T>, Vec<T>)) -> &Vec<T>| {
+        .unzip();
+    let add = |size: usize, parts: &[Vec<T>]| {
         let mut total = vec![T::zero(); size];
-        for part in &sums {
-            total.iter_mut().zip(pick(part)).for_each(|(t, &p)| *t += p);
-        }
+        parts.iter().for_each(|part| add_rows(&mut total, part));
         total
     };
     Backward {
-        dw: want_w.then(|| add(weight.len(), &|part| &part.0)),
-        db: want_b.then(|| add(s.out, &|part| &part.1)),
+        dw: want_w.then(|| add(weight.len(), &dw_parts)),
+        db: want_b.then(|| add(s.out, &db_parts)),
         dx: want_x.then_some(dx),
     }
 }

@@ -13,7 +13,8 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, WithDType, bail};
 use rayon::prelude::*;
 
-use super::softmax::{log_softmax, max_and_log_sum, rows_a_task};
+use super::constant;
+use super::softmax::{self, max_and_log_sum, rows_a_task};
 use crate::kernel::{Float, dispatch, has_kernel, slice, with_slice};
 
 /// What the rows should be.
@@ -116,13 +117,20 @@ pub fn cross_entropy_rows(logits: &Tensor, targets: Targets) -> Result<Tensor> {
         };
         return logits.contiguous()?.apply_op1(op);
     }
+    composed(logits, &targets)
+}
+
+/// The same out of candle ops.
+pub(super) fn composed(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
+    let (rows, classes) = logits.dims2()?;
     let mut q = vec![0.0; rows * classes];
     q.chunks_exact_mut(classes.max(1))
         .enumerate()
         .for_each(|(row, q)| targets.fill(row, q));
-    let q: Vec<f32> = q.into_iter().map(|q| q as f32).collect();
-    let q = Tensor::from_vec(q, (rows, classes), logits.device())?.to_dtype(logits.dtype())?;
-    (log_softmax(logits, D::Minus1)? * q)?.sum(D::Minus1)?.neg()
+    let q = constant(q, (rows, classes), logits)?;
+    (softmax::composed(logits, true)? * q)?
+        .sum(D::Minus1)?
+        .neg()
 }
 
 struct CrossEntropy {
@@ -138,7 +146,7 @@ impl CrossEntropy {
             *p = (x - max - log_sum).exp();
         }
         if let Some(label) = self.targets.plain(row) {
-            return max + log_sum - x[label as usize];
+            return log_sum - (x[label as usize] - max);
         }
         let mut q = vec![0.0; x.len()];
         self.targets.fill(row, &mut q);

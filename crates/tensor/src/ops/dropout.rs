@@ -11,6 +11,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDTyp
 use rand::RngCore;
 use rayon::prelude::*;
 
+use super::constant;
 use crate::kernel::{CHUNK, dispatch, has_kernel, slice, with_slice, zip};
 use crate::rng;
 
@@ -35,15 +36,17 @@ pub fn dropout(x: &Tensor, p: f64) -> Result<Tensor> {
         });
         return x.contiguous()?.apply_op1(Dropout { factors });
     }
-    let factors: Vec<f32> = keep
-        .iter()
-        .map(|&keep| if keep { scale as f32 } else { 0.0 })
-        .collect();
-    x * Tensor::from_vec(factors, x.shape(), x.device())?.to_dtype(x.dtype())?
+    composed(x, &keep, scale)
+}
+
+/// The same out of candle ops.
+pub(super) fn composed(x: &Tensor, keep: &[bool], scale: f64) -> Result<Tensor> {
+    let factors = keep.iter().map(|&keep| if keep { scale } else { 0.0 });
+    x * constant(factors.collect(), x.shape(), x)?
 }
 
 /// Which elements stay. Element `i` takes word `i` of the stream, whoever draws it.
-fn mask(count: usize, p: f64) -> Vec<bool> {
+pub(super) fn mask(count: usize, p: f64) -> Vec<bool> {
     let stream = rng::next_stream();
     let threshold = (p * f64::from(u32::MAX)).round() as u32;
     let mut keep = vec![false; count];

@@ -46,13 +46,18 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
             None => flat.apply_op2(&weight, Linear)?,
         }
     } else {
-        let y = flat.matmul(&weight.t()?)?;
-        match bias {
-            Some(bias) => y.broadcast_add(bias)?,
-            None => y,
-        }
+        composed(&flat, weight, bias)?
     };
     y.reshape([batch, &[out]].concat())
+}
+
+/// The same on rows, out of candle ops.
+pub(super) fn composed(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let y = x.matmul(&weight.t()?)?;
+    match bias {
+        Some(bias) => y.broadcast_add(bias),
+        None => Ok(y),
+    }
 }
 
 struct Linear;
@@ -61,10 +66,8 @@ fn forward<T: Float>(
     x: &[T],
     weight: &[T],
     bias: Option<&[T]>,
-    out: usize,
-    input: usize,
+    (rows, out, input): (usize, usize, usize),
 ) -> Vec<T> {
-    let rows = if input == 0 { 0 } else { x.len() / input };
     let mut y = vec![T::zero(); rows * out];
     if let Some(bias) = bias {
         y.chunks_exact_mut(out.max(1))
@@ -148,7 +151,7 @@ impl CustomOp2 for Linear {
         let ((rows, input), out) = (x_layout.shape().dims2()?, weight_layout.dims()[0]);
         dispatch!(x.dtype(), "linear", T => {
             let (x, weight) = (slice::<T>(x, x_layout)?, slice::<T>(weight, weight_layout)?);
-            let y = forward(x, weight, None, out, input);
+            let y = forward(x, weight, None, (rows, out, input));
             Ok((<T as candle_core::WithDType>::to_cpu_storage_owned(y), (rows, out).into()))
         })
     }
@@ -181,7 +184,7 @@ impl CustomOp3 for Linear {
         let ((rows, input), out) = (x_layout.shape().dims2()?, weight_layout.dims()[0]);
         dispatch!(x.dtype(), "linear", T => {
             let (x, weight) = (slice::<T>(x, x_layout)?, slice::<T>(weight, weight_layout)?);
-            let y = forward(x, weight, Some(slice::<T>(bias, bias_layout)?), out, input);
+            let y = forward(x, weight, Some(slice::<T>(bias, bias_layout)?), (rows, out, input));
             Ok((<T as candle_core::WithDType>::to_cpu_storage_owned(y), (rows, out).into()))
         })
     }

@@ -19,16 +19,26 @@ use crate::kernel::{Float, dispatch, has_kernel, slice, with_slice};
 /// # Errors
 /// When `x` has not four dimensions or no window fits.
 pub fn max_pool2d(x: &Tensor, params: &Pool2dParams) -> Result<Tensor> {
-    let (n, c, h, w) = x.dims4()?;
-    let (oh, ow) = params.output_size(h, w)?;
-    if has_kernel(x) {
-        let op = MaxPool {
-            params: *params,
-            track: x.track_op(),
-            winners: Mutex::default(),
-        };
-        return x.contiguous()?.apply_op1(op);
+    let (_, _, h, w) = x.dims4()?;
+    let output = params.output_size(h, w)?;
+    if !has_kernel(x) {
+        return composed(x, params, output);
     }
+    let op = MaxPool {
+        params: *params,
+        track: x.track_op(),
+        winners: Mutex::default(),
+    };
+    x.contiguous()?.apply_op1(op)
+}
+
+/// The same out of candle ops.
+pub(super) fn composed(
+    x: &Tensor,
+    params: &Pool2dParams,
+    (oh, ow): (usize, usize),
+) -> Result<Tensor> {
+    let (n, c, _, _) = x.dims4()?;
     let windows = windows(x, params, (oh, ow), f64::NEG_INFINITY)?;
     let winner = windows.argmax_keepdim(2)?.to_dtype(DType::U32)?;
     let largest = windows.contiguous()?.gather(&winner.contiguous()?, 2)?;

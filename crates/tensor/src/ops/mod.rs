@@ -15,6 +15,9 @@ mod max_pool;
 mod softmax;
 mod window;
 
+#[cfg(test)]
+mod composed_tests;
+
 pub use activation::{Unary, unary};
 pub use avg_pool::{AvgPool2dParams, avg_pool2d};
 pub use conv::{Conv2dParams, conv2d};
@@ -25,7 +28,15 @@ pub use max_pool::max_pool2d;
 pub use softmax::{log_softmax, softmax};
 pub use window::{PadMode, Pool2dParams, pad2d};
 
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Shape, Tensor};
+
+/// A constant of the dtype and device of `like`, rounded once, from `f64`.
+fn constant(values: Vec<f64>, shape: impl Into<Shape>, like: &Tensor) -> Result<Tensor> {
+    // Not every device has f64, so the cast comes first.
+    Tensor::from_vec(values, shape.into(), &Device::Cpu)?
+        .to_dtype(like.dtype())?
+        .to_device(like.device())
+}
 
 /// `max(x, 0)`, with derivative 0 at 0 as in PyTorch (candle's has 1 there).
 ///

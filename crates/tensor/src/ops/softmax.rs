@@ -42,10 +42,15 @@ fn over_dim(x: &Tensor, dim: usize, op: Softmax) -> Result<Tensor> {
     if has_kernel(x) {
         return x.contiguous()?.apply_op1(op);
     }
+    composed(x, op.log)
+}
+
+/// The same over the last dimension, out of candle ops.
+pub(super) fn composed(x: &Tensor, log: bool) -> Result<Tensor> {
     // The shift cancels in value and gradient, so it is a constant.
     let shifted = x.broadcast_sub(&x.detach().max_keepdim(D::Minus1)?)?;
     let total = shifted.exp()?.sum_keepdim(D::Minus1)?;
-    if op.log {
+    if log {
         shifted.broadcast_sub(&total.log()?)
     } else {
         shifted.exp()?.broadcast_div(&total)

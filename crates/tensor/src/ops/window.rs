@@ -45,7 +45,8 @@ impl Pool2dParams {
                  kernel, got kernel {kernel}, stride {stride}, padding {pad}"
             );
         }
-        let Some(room) = (size + 2 * pad).checked_sub(kernel) else {
+        let room = (size + 2 * pad).checked_sub(kernel);
+        let Some(room) = room.filter(|_| size > 0) else {
             bail!("pooling window of {kernel} does not fit an input of {size} padded by {pad}");
         };
         if !self.ceil_mode {

@@ -27,7 +27,7 @@ pub fn goldens(folder: impl AsRef<Path>) -> Vec<Golden> {
     paths.retain(|path| path.extension().is_some_and(|e| e == "safetensors"));
     paths.sort();
     assert!(!paths.is_empty(), "no golden files in {}", folder.display());
-    paths.iter().map(|path| Golden::open(path)).collect()
+    paths.iter().map(Golden::open).collect()
 }
 
 impl Golden {

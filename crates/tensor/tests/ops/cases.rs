@@ -1,0 +1,82 @@
+//! Every op as a function of one picture batch `(N, 3, 6, 5)`, for checks that all must pass.
+
+use mapsto_tensor::ops::{
+    AvgPool2dParams, Conv2dParams, PadMode, Pool2dParams, Targets, Unary, avg_pool2d, conv2d,
+    cross_entropy_rows, dropout, linear, log_softmax, max_pool2d, pad2d, softmax, unary,
+};
+use mapsto_tensor::testing::wave;
+use mapsto_tensor::{Result, Tensor, rng};
+
+pub(crate) type Op = fn(&Tensor) -> Result<Tensor>;
+
+pub(crate) const OPS: [(&str, Op); 13] = [
+    ("conv2d", |x| conv(x, 3, (2, 1), (1, 1))),
+    ("conv2d of one pixel", |x| conv(x, 1, (1, 1), (0, 0))),
+    ("max_pool2d", |x| max_pool2d(x, &Pool2dParams::new(2))),
+    ("max_pool2d, overlapping", |x| max_pool2d(x, &OVERLAPPING)),
+    ("avg_pool2d", |x| {
+        let window = OVERLAPPING;
+        avg_pool2d(
+            x,
+            &AvgPool2dParams {
+                window,
+                ..AvgPool2dParams::new(1)
+            },
+        )
+    }),
+    ("relu", |x| unary(x, Unary::Relu)),
+    ("gelu", |x| unary(x, Unary::Gelu)),
+    ("softmax", |x| softmax(x, 1)),
+    ("log_softmax", |x| log_softmax(x, 3)),
+    ("cross_entropy_rows", entropy),
+    ("linear", |x| {
+        linear(x, &like(x, &[4, 5]), Some(&like(x, &[4])))
+    }),
+    ("pad2d", |x| pad2d(x, (1, 2), (0, 3), PadMode::Reflect)),
+    ("dropout", |x| {
+        rng::manual_seed(5);
+        dropout(x, 0.4)
+    }),
+];
+
+const OVERLAPPING: Pool2dParams = Pool2dParams {
+    kernel: (3, 2),
+    stride: (2, 1),
+    padding: (1, 1),
+    ceil_mode: true,
+};
+
+fn like(x: &Tensor, shape: &[usize]) -> Tensor {
+    wave(shape.to_vec(), 0.6).to_dtype(x.dtype()).unwrap()
+}
+
+fn conv(
+    x: &Tensor,
+    kernel: usize,
+    stride: (usize, usize),
+    padding: (usize, usize),
+) -> Result<Tensor> {
+    let params = Conv2dParams {
+        stride,
+        padding,
+        ..Default::default()
+    };
+    conv2d(
+        x,
+        &like(x, &[4, 3, kernel, kernel]),
+        Some(&like(x, &[4])),
+        &params,
+    )
+}
+
+fn entropy(x: &Tensor) -> Result<Tensor> {
+    let (n, c, h, w) = x.dims4()?;
+    let rows = n * c * h;
+    let labels = (0..rows as u32).map(|i| (i % 4 != 3).then_some(i % 5));
+    let targets = Targets::Classes {
+        labels: labels.collect(),
+        weights: Some(vec![1.0, 2.0, 0.5, 1.0, 3.0]),
+        smoothing: 0.1,
+    };
+    cross_entropy_rows(&x.reshape((rows, w))?, targets)
+}

@@ -1,0 +1,153 @@
+//! The bits of every kernel, forward and backward, do not depend on the number of threads.
+#![allow(clippy::unwrap_used)]
+
+use mapsto_tensor::ops::{
+    AvgPool2dParams, Conv2dParams, Pool2dParams, Targets, Unary, avg_pool2d, conv2d,
+    cross_entropy_rows, dropout, linear, log_softmax, max_pool2d, softmax, unary,
+};
+use mapsto_tensor::testing::wave;
+use mapsto_tensor::{DType, Result, Tensor, Var, rng, update};
+
+fn on<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    pool.build().unwrap().install(work)
+}
+
+fn bits(tensor: &Tensor) -> Vec<u32> {
+    let values: Vec<f32> = tensor.flatten_all().unwrap().to_vec1().unwrap();
+    values.into_iter().map(f32::to_bits).collect()
+}
+
+/// The bits of the output of `f` and of the gradients by all its inputs.
+fn run(shapes: &[&[usize]], f: impl Fn(&[Tensor]) -> Result<Tensor>) -> Vec<Vec<u32>> {
+    let vars: Vec<Var> = shapes
+        .iter()
+        .enumerate()
+        .map(|(i, shape)| {
+            wave(shape.to_vec(), 0.1 + i as f64)
+                .to_dtype(DType::F32)
+                .unwrap()
+        })
+        .map(|value| Var::from_tensor(&value).unwrap())
+        .collect();
+    let tensors: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
+    let y = f(&tensors).unwrap();
+    let weights = wave(y.shape(), 0.7).to_dtype(DType::F32).unwrap();
+    let grads = (&y * weights)
+        .unwrap()
+        .sum_all()
+        .unwrap()
+        .backward()
+        .unwrap();
+    let grads = tensors.iter().map(|x| bits(grads.get(x).unwrap()));
+    std::iter::once(bits(&y)).chain(grads).collect()
+}
+
+fn same_at_any_thread_count(
+    name: &str,
+    shapes: &[&[usize]],
+    f: impl Fn(&[Tensor]) -> Result<Tensor> + Sync,
+) {
+    let one = on(1, || run(shapes, &f));
+    for threads in [2, 3] {
+        assert!(
+            one == on(threads, || run(shapes, &f)),
+            "{name} at {threads} threads"
+        );
+    }
+}
+
+#[test]
+fn convolution() {
+    let params = |groups| Conv2dParams {
+        padding: (1, 0),
+        groups,
+        ..Default::default()
+    };
+    for batch in [1, 3, 37] {
+        let x: &[usize] = &[batch, 8, 20, 21];
+        for (groups, weight) in [(1, [16, 8, 3, 3]), (4, [16, 2, 3, 2]), (1, [24, 8, 1, 1])] {
+            let name = format!("conv2d of {batch} pictures in {groups} groups");
+            let bias: &[usize] = &weight[..1];
+            same_at_any_thread_count(&name, &[x, &weight, bias], |t| {
+                conv2d(&t[0], &t[1], Some(&t[2]), &params(groups))
+            });
+        }
+    }
+}
+
+#[test]
+fn linear_maps() {
+    for rows in [1, 33, 700] {
+        let name = format!("linear of {rows} rows");
+        same_at_any_thread_count(&name, &[&[rows, 190], &[130, 190], &[130]], |t| {
+            linear(&t[0], &t[1], Some(&t[2]))
+        });
+    }
+}
+
+#[test]
+fn pooling() {
+    let overlapping = Pool2dParams {
+        kernel: (3, 3),
+        stride: (2, 1),
+        padding: (1, 1),
+        ceil_mode: true,
+    };
+    let x: &[usize] = &[5, 7, 33, 34];
+    for window in [Pool2dParams::new(2), overlapping] {
+        same_at_any_thread_count("max_pool2d", &[x], |t| max_pool2d(&t[0], &window));
+        let params = AvgPool2dParams {
+            window,
+            ..AvgPool2dParams::new(1)
+        };
+        same_at_any_thread_count("avg_pool2d", &[x], |t| avg_pool2d(&t[0], &params));
+    }
+}
+
+#[test]
+fn activations_and_dropout() {
+    let x: &[usize] = &[70_001];
+    for function in [Unary::Relu, Unary::Gelu, Unary::Mish] {
+        same_at_any_thread_count("activation", &[x], |t| unary(&t[0], function));
+    }
+    same_at_any_thread_count("dropout", &[x], |t| {
+        rng::manual_seed(9);
+        dropout(&t[0], 0.3)
+    });
+}
+
+#[test]
+fn softmax_and_cross_entropy() {
+    let x: &[usize] = &[900, 41];
+    same_at_any_thread_count("softmax", &[x], |t| softmax(&t[0], 1));
+    same_at_any_thread_count("softmax over rows", &[x], |t| softmax(&t[0], 0));
+    same_at_any_thread_count("log_softmax", &[x], |t| log_softmax(&t[0], 1));
+    for smoothing in [0.0, 0.1] {
+        same_at_any_thread_count("cross entropy", &[x], |t| {
+            let targets = Targets::Classes {
+                labels: (0..900).map(|i| (i % 7 != 0).then_some(i % 41)).collect(),
+                weights: None,
+                smoothing,
+            };
+            cross_entropy_rows(&t[0], targets)
+        });
+    }
+}
+
+#[test]
+fn updates_in_place() {
+    let step = || {
+        let w = Var::from_tensor(&wave(50_001, 0.1)).unwrap();
+        let grad = wave(50_001, 0.4);
+        update::in_place::<f64>(&[&w], &grad, |tensors, grad| {
+            for (w, g) in tensors[0].iter_mut().zip(grad) {
+                *w -= 0.1 * g / (w.abs() + 1.0);
+            }
+        })
+        .unwrap();
+        w.to_vec1::<f64>().unwrap()
+    };
+    let one = on(1, step);
+    assert!(one == on(2, step) && one == on(3, step));
+}
