@@ -125,8 +125,8 @@ impl Recipe {
     /// # Errors
     /// When the network cannot run.
     pub fn summary(&self) -> Result<Summary> {
-        let [c, h, w] = self.description.config.input_dims();
-        Ok(summary(&self.model, &self.store, &[1, c, h, w])?)
+        let dims = self.description.config.input_dims();
+        Ok(summary(&self.model, &self.store, &dims)?)
     }
 
     /// The settings.
