@@ -15,7 +15,7 @@ fn store(dtype: DType) -> ParamStore {
 
 /// LeCun's network of 1998 with a plain last layer: 61,706 parameters.
 fn lenet5(store: &ParamStore) -> Result<Sequential> {
-    Ok(Sequential::new(store.root())
+    Sequential::new(store.root())
         .layer(|vb| conv2d(1, 6, 5, vb))?
         .add(Activation::Tanh)
         .add(AvgPool2d::new(2))
@@ -27,7 +27,7 @@ fn lenet5(store: &ParamStore) -> Result<Sequential> {
         .add(Activation::Tanh)
         .layer(|vb| linear(120, 84, vb))?
         .add(Activation::Tanh)
-        .layer(|vb| linear(84, 10, vb))?)
+        .layer(|vb| linear(84, 10, vb))
 }
 
 #[test]
@@ -105,10 +105,10 @@ fn a_nested_model_is_one_row() {
     let store = store(DType::F32);
     let model = Sequential::new(store.root())
         .named("body", |vb| {
-            Ok(Sequential::new(vb)
+            Sequential::new(vb)
                 .layer(|vb| linear(3, 4, vb))?
                 .add(Activation::Relu)
-                .layer(|vb| linear(4, 5, vb))?)
+                .layer(|vb| linear(4, 5, vb))
         })
         .unwrap()
         .add(Dropout::new(0.5).unwrap());
