@@ -18,7 +18,7 @@ pub enum Error {
     Data(#[from] mapsto_data::Error),
     /// Training or evaluation failed.
     #[error(transparent)]
-    Train(#[from] mapsto_train::Error),
+    Train(mapsto_train::Error),
     /// A checkpoint could not be read or does not fit.
     #[error(transparent)]
     Checkpoint(#[from] mapsto_tensor::CheckpointError),
@@ -32,3 +32,13 @@ pub enum Error {
 
 /// Result with this crate's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl From<mapsto_train::Error> for Error {
+    fn from(error: mapsto_train::Error) -> Self {
+        match error {
+            // The same variant whichever crate read the file.
+            mapsto_train::Error::Checkpoint(error) => Self::Checkpoint(error),
+            other => Self::Train(other),
+        }
+    }
+}

@@ -160,10 +160,10 @@ enum Flow {
 }
 
 impl Flow {
-    fn planes(&self, layer: &Layer) -> Result<(usize, (usize, usize))> {
+    fn planes(&self) -> Result<(usize, (usize, usize))> {
         match *self {
             Self::Planes { channels, size } => Ok((channels, size)),
-            Self::Flat(units) => bail!("{layer:?} needs pictures, but gets {units} numbers"),
+            Self::Flat(units) => bail!("it needs pictures, but gets {units} numbers"),
         }
     }
 
@@ -175,6 +175,12 @@ impl Flow {
             } => channels * h * w,
             Self::Flat(units) => units,
         }
+    }
+
+    fn pooled(&self, kernel: usize) -> Result<Self> {
+        let (channels, (h, w)) = self.planes()?;
+        let size = Pool2dParams::new(kernel).output_size(h, w)?;
+        Ok(Self::Planes { channels, size })
     }
 }
 
@@ -191,8 +197,9 @@ pub fn cnn(config: &CnnConfig, vb: VarBuilder<'static>) -> Result<Sequential> {
         channels: config.channels,
         size: (config.height, config.width),
     };
-    for layer in &config.layers {
-        (model, flow) = push(model, flow, layer, config.classes)?;
+    for (index, layer) in config.layers.iter().enumerate() {
+        (model, flow) = push(model, flow, layer, config.classes)
+            .map_err(|error| error.context(format!("layer {index}, {layer:?}")))?;
     }
     match flow {
         Flow::Flat(units) if units == config.classes => Ok(model),
@@ -210,11 +217,6 @@ fn push(
     layer: &Layer,
     classes: usize,
 ) -> Result<(Sequential, Flow)> {
-    let pooled = |kernel: usize| {
-        let (channels, (h, w)) = flow.planes(layer)?;
-        let size = Pool2dParams::new(kernel).output_size(h, w)?;
-        Ok::<_, mapsto_tensor::Error>(Flow::Planes { channels, size })
-    };
     Ok(match layer {
         Layer::Conv {
             name,
@@ -222,7 +224,10 @@ fn push(
             kernel,
             padding,
         } => {
-            let (input, size) = flow.planes(layer)?;
+            let (input, size) = flow.planes()?;
+            if *channels == 0 {
+                bail!("channels must be at least 1, got 0");
+            }
             let params = Conv2dParams {
                 padding: (*padding, *padding),
                 ..Conv2dParams::default()
@@ -233,28 +238,21 @@ fn push(
                 ..Conv2dConfig::new(input, *channels, *kernel)
             };
             let model = model.named(name, |vb| Conv2d::new(&config, vb))?;
-            (
-                model,
-                Flow::Planes {
-                    channels: *channels,
-                    size,
-                },
-            )
+            let channels = *channels;
+            (model, Flow::Planes { channels, size })
         }
         Layer::Activation(activation) => (model.add(*activation), flow),
-        Layer::MaxPool(kernel) => (model.add(MaxPool2d::new(*kernel)), pooled(*kernel)?),
-        Layer::AvgPool(kernel) => (model.add(AvgPool2d::new(*kernel)), pooled(*kernel)?),
+        Layer::MaxPool(kernel) => (model.add(MaxPool2d::new(*kernel)), flow.pooled(*kernel)?),
+        Layer::AvgPool(kernel) => (model.add(AvgPool2d::new(*kernel)), flow.pooled(*kernel)?),
         Layer::Flatten => (model.add(Flatten), Flow::Flat(flow.units())),
         Layer::Dropout(p) => (model.add(Dropout::new(*p)?), flow),
         Layer::Linear { name, units } => {
             let Flow::Flat(input) = flow else {
-                bail!("{layer:?} needs a Flatten before it");
+                bail!("it needs a Flatten before it");
             };
             let units = if *units == 0 { classes } else { *units };
-            (
-                model.named(name, |vb| linear(input, units, vb))?,
-                Flow::Flat(units),
-            )
+            let model = model.named(name, |vb| linear(input, units, vb))?;
+            (model, Flow::Flat(units))
         }
     })
 }

@@ -39,10 +39,18 @@ impl Description {
                     .to_owned(),
             ));
         }
+        // The kind first: models of other kinds have other fields.
+        let kind = model["kind"].as_str().unwrap_or("unknown");
+        if kind != "cnn" {
+            return Err(incompatible(format!(
+                "holds a model of kind {kind}, not cnn"
+            )));
+        }
         let description: Self = serde_json::from_value(model.clone())
             .map_err(|error| incompatible(format!("is no checkpoint of a cnn: {error}")))?;
-        if description.kind != "cnn" {
-            let reason = format!("holds a model of kind {}, not cnn", description.kind);
+        let (names, classes) = (description.class_names.len(), description.config.classes);
+        if names != classes {
+            let reason = format!("names {names} classes for a model of {classes}");
             return Err(incompatible(reason));
         }
         Ok(description)
@@ -97,11 +105,7 @@ impl CnnPipeline {
             width,
             ..
         } = self.description.config;
-        let pixels = if picture.height() == height && picture.width() == width && is_dark(picture) {
-            picture.pixels().to_vec()
-        } else {
-            fit_digit(picture, height, width)?
-        };
+        let pixels = fit_digit(picture, height, width)?;
         let input = Tensor::from_vec(pixels, (1, channels, height, width), &self.device)?;
         let probabilities = softmax(&self.model.forward_t(&input, false)?, D::Minus1)?;
         let probabilities = probabilities.flatten_all()?.to_vec1::<f32>()?;
@@ -110,18 +114,4 @@ impl CnnPipeline {
         classes.sort_by(|a, b| b.1.total_cmp(&a.1));
         Ok(classes)
     }
-}
-
-/// Whether the border is mostly dark, as in the sets that networks learn from.
-fn is_dark(picture: &Picture) -> bool {
-    let (height, width) = (picture.height(), picture.width());
-    let is_border = |i: &usize| {
-        let (row, column) = (i / width, i % width);
-        row == 0 || column == 0 || row + 1 == height || column + 1 == width
-    };
-    let border: Vec<f32> = (0..height * width)
-        .filter(is_border)
-        .map(|i| picture.pixels()[i])
-        .collect();
-    2 * border.iter().filter(|&&value| value < 0.5).count() > border.len()
 }

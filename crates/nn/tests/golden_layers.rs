@@ -1,0 +1,47 @@
+//! Every layer against PyTorch's output and gradients.
+
+use mapsto_tensor::testing::goldens;
+
+mod torch {
+    pub(crate) mod args;
+    pub(crate) mod layers;
+}
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/layers");
+
+#[test]
+fn layers_agree_with_pytorch() {
+    goldens(FOLDER).iter().for_each(torch::layers::check);
+}
+
+#[test]
+fn every_layer_has_a_case() {
+    let expected = [
+        "AvgPool2d",
+        "CELU",
+        "Conv2d",
+        "Dropout",
+        "ELU",
+        "Flatten",
+        "GELU",
+        "Hardsigmoid",
+        "Hardswish",
+        "Hardtanh",
+        "LeakyReLU",
+        "Linear",
+        "LogSigmoid",
+        "LogSoftmax",
+        "MaxPool2d",
+        "Mish",
+        "ReLU",
+        "ReLU6",
+        "SELU",
+        "SiLU",
+        "Sigmoid",
+        "Softmax",
+        "Softplus",
+        "Softsign",
+        "Tanh",
+    ];
+    assert_eq!(torch::args::modules(&goldens(FOLDER)), expected);
+}

@@ -1,0 +1,67 @@
+//! Initial values: PyTorch's distributions, from the seed and the name alone.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
+use mapsto_nn::{Conv2d, Conv2dConfig, Sequential, conv2d, linear};
+use mapsto_tensor::{DType, Device, ParamStore, VarBuilder};
+
+fn values(store: &ParamStore, name: &str) -> Vec<f64> {
+    let var = store.get(name).unwrap();
+    var.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// Uniform in `[-bound, bound]`, as far as so many draws tell.
+fn assert_uniform(name: &str, values: &[f64], bound: f64) {
+    let count = values.len() as f64;
+    let (mean, squares) = values
+        .iter()
+        .fold((0.0, 0.0), |(a, b), v| (a + v / count, b + v * v / count));
+    let largest = values.iter().fold(0.0, |a: f64, v| a.max(v.abs()));
+    assert!(largest <= bound, "{name}: {largest} is beyond {bound}");
+    assert!(largest > 0.9 * bound, "{name}: {largest} of {bound}");
+    // Four standard errors of the mean and of the mean square.
+    let error = 4.0 / count.sqrt();
+    assert!(
+        mean.abs() < error * bound / 3f64.sqrt(),
+        "{name}: mean {mean}"
+    );
+    let off = squares / (bound * bound) - 1.0 / 3.0;
+    assert!(
+        off.abs() < error * (4f64 / 45.0).sqrt(),
+        "{name}: {squares}"
+    );
+}
+
+fn check(fan_in: usize, build: impl Fn(VarBuilder<'static>)) {
+    let store = ParamStore::new(DType::F64, &Device::Cpu).with_seed(11);
+    build(store.root());
+    let bound = 1.0 / (fan_in as f64).sqrt();
+    for name in ["weight", "bias"] {
+        assert_uniform(name, &values(&store, name), bound);
+    }
+}
+
+#[test]
+fn layers_start_as_in_pytorch() {
+    check(50, |vb| drop(linear(50, 40, vb).unwrap()));
+    check(3 * 25, |vb| drop(conv2d(3, 64, 5, vb).unwrap()));
+    let grouped = Conv2dConfig {
+        groups: 4,
+        ..Conv2dConfig::new(8, 64, (3, 2))
+    };
+    check(2 * 6, |vb| drop(Conv2d::new(&grouped, vb).unwrap()));
+}
+
+#[test]
+fn values_depend_on_seed_and_name_alone() {
+    let build = |seed, first: usize| {
+        let store = ParamStore::new(DType::F64, &Device::Cpu).with_seed(seed);
+        Sequential::new(store.root())
+            .named("first", |vb| linear(3, first, vb))
+            .and_then(|model| model.named("last", |vb| linear(4, 2, vb)))
+            .unwrap();
+        (values(&store, "last.weight"), values(&store, "last.bias"))
+    };
+    assert_eq!(build(1, 4), build(1, 400));
+    assert_ne!(build(1, 4), build(2, 4));
+}
