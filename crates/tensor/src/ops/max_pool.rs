@@ -52,17 +52,48 @@ struct MaxPool {
     winners: Mutex<Vec<u32>>,
 }
 
-struct Plane<'a> {
+/// How planes of one size are pooled.
+pub(super) struct Plane {
+    pub(super) input: usize,
+    pub(super) output: usize,
     width: usize,
-    rows: &'a [Span],
-    cols: &'a [Span],
+    rows: Vec<Span>,
+    cols: Vec<Span>,
+    /// Whether the windows are 2 by 2, side by side and all inside.
+    simple: bool,
 }
 
-impl Plane<'_> {
-    fn forward<T: Float>(&self, x: &[T], y: &mut [T], winners: &mut [u32]) {
+impl Plane {
+    pub(super) fn new(params: &Pool2dParams, (h, w): (usize, usize)) -> Result<Self> {
+        let (oh, ow) = params.output_size(h, w)?;
+        let (kernel, stride, padding) = (params.kernel, params.stride, params.padding);
+        let simple = Pool2dParams {
+            ceil_mode: params.ceil_mode,
+            ..Pool2dParams::new(2)
+        };
+        Ok(Self {
+            input: h * w,
+            output: oh * ow,
+            width: w,
+            rows: spans(h, oh, kernel.0, stride.0, padding.0),
+            cols: spans(w, ow, kernel.1, stride.1, padding.1),
+            simple: *params == simple && 2 * oh <= h && 2 * ow <= w,
+        })
+    }
+
+    /// The maxima of one plane and where they stand.
+    pub(super) fn forward<T: Float>(&self, x: &[T], y: &mut [T], winners: &mut [u32]) {
+        if self.simple {
+            self.forward_2x2(x, y, winners);
+        } else {
+            self.forward_any(x, y, winners);
+        }
+    }
+
+    fn forward_any<T: Float>(&self, x: &[T], y: &mut [T], winners: &mut [u32]) {
         let mut out = 0;
-        for row in self.rows {
-            for col in self.cols {
+        for row in &self.rows {
+            for col in &self.cols {
                 let mut at = row.start * self.width + col.start;
                 let mut best = x[at];
                 for r in row.start..row.end {
@@ -118,21 +149,8 @@ impl CustomOp1 for MaxPool {
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (n, c, h, w) = layout.shape().dims4()?;
-        let p = &self.params;
-        let (oh, ow) = p.output_size(h, w)?;
-        let rows = spans(h, oh, p.kernel.0, p.stride.0, p.padding.0);
-        let cols = spans(w, ow, p.kernel.1, p.stride.1, p.padding.1);
-        let plane = Plane {
-            width: w,
-            rows: &rows,
-            cols: &cols,
-        };
-        let fast =
-            *p == Pool2dParams {
-                ceil_mode: p.ceil_mode,
-                ..Pool2dParams::new(2)
-            } && 2 * oh <= h
-                && 2 * ow <= w;
+        let (oh, ow) = self.params.output_size(h, w)?;
+        let plane = Plane::new(&self.params, (h, w))?;
         dispatch!(x.dtype(), "max_pool2d", T => {
             let x = slice::<T>(x, layout)?;
             let mut y = vec![T::default(); n * c * oh * ow];
@@ -142,11 +160,7 @@ impl CustomOp1 for MaxPool {
                 .zip(x.par_chunks(h * w))
                 .with_min_len(planes_a_task(h * w))
                 .for_each(|((y, winners), x)| {
-                    if fast {
-                        plane.forward_2x2(x, y, winners);
-                    } else {
-                        plane.forward(x, y, winners);
-                    }
+                    plane.forward(x, y, winners);
                 });
             if self.track {
                 *self.winners.lock().unwrap_or_else(PoisonError::into_inner) = winners;

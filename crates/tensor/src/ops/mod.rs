@@ -7,6 +7,8 @@ mod activation;
 mod avg_pool;
 mod conv;
 mod conv_composed;
+mod conv_kernel;
+mod conv_then;
 mod cross_entropy;
 mod dropout;
 mod im2col;
@@ -20,7 +22,8 @@ mod composed_tests;
 
 pub use activation::{Unary, unary};
 pub use avg_pool::{AvgPool2dParams, avg_pool2d};
-pub use conv::{Conv2dParams, conv2d};
+pub use conv::{Conv2dParams, conv2d, conv2d_then};
+pub use conv_then::Then;
 pub use cross_entropy::{Targets, cross_entropy_rows};
 pub use dropout::dropout;
 pub use linear::linear;

@@ -1,0 +1,258 @@
+//! Convolution on the CPU, forward and backward.
+//!
+//! Forward, each image becomes a column matrix and one gemm a group. Backward, the weight
+//! gradient is a gemm with the same columns, the input gradient a gemm and a scattered
+//! addition. The batch is cut into parts by shapes alone, so sums over it have a fixed order.
+
+use candle_core::{Result, bail};
+use rayon::prelude::*;
+
+use super::conv::Conv2dParams;
+use super::conv_then::{After, Finish};
+use super::im2col::Patches;
+use crate::kernel::{Float, Mat, Spread, add_rows, gemm, sum};
+
+/// The sizes of one call, checked.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) batch: usize,
+    pub(super) out: usize,
+    groups: usize,
+    /// Of one group.
+    pub(super) patches: Patches,
+}
+
+impl Sizes {
+    pub(super) fn new(x: &[usize], weight: &[usize], params: &Conv2dParams) -> Result<Self> {
+        let (&[batch, channels, h, w], &[out, group_in, kh, kw]) = (x, weight) else {
+            bail!(
+                "conv2d: expected an input (N, C, H, W) and a weight (O, C, kh, kw), got {x:?} and {weight:?}"
+            );
+        };
+        let groups = params.groups;
+        let none = channels == 0 || out == 0 || groups == 0;
+        if none || channels != group_in * groups || out % groups != 0 {
+            bail!(
+                "conv2d: {channels} input and {out} output channels do not fit a weight for \
+                 {group_in} channels in {groups} groups"
+            );
+        }
+        let patches = Patches {
+            channels: group_in,
+            input: (h, w),
+            output: params.output_size((h, w), (kh, kw))?,
+            kernel: (kh, kw),
+            stride: params.stride,
+            padding: params.padding,
+            dilation: params.dilation,
+        };
+        Ok(Self {
+            batch,
+            out,
+            groups,
+            patches,
+        })
+    }
+
+    fn image_in(&self) -> usize {
+        self.groups * self.patches.channels * self.patches.input.0 * self.patches.input.1
+    }
+
+    /// Elements of an image's group.
+    fn group_in(&self) -> usize {
+        self.image_in() / self.groups
+    }
+
+    /// Channels of a group's output.
+    fn group_out(&self) -> usize {
+        self.out / self.groups
+    }
+
+    /// Images a part of the batch holds. It depends on shapes only; few parts where the
+    /// weight is large, because each keeps a gradient of it.
+    fn part(&self) -> usize {
+        let weight = self.out * self.patches.depth();
+        let parts = ((1 << 22) / weight.max(1)).clamp(8, 32);
+        self.batch.div_ceil(parts).max(1)
+    }
+
+    /// A single image leaves the threads to gemm, more keep each gemm on one thread.
+    fn spread(&self) -> Spread {
+        if self.batch == 1 {
+            Spread::Pool
+        } else {
+            Spread::Here
+        }
+    }
+}
+
+/// The planes of all images after `finish`, and the winners of its pool.
+pub(super) fn forward<T: Float>(
+    s: &Sizes,
+    finish: &Finish,
+    x: &[T],
+    weight: &[T],
+    bias: Option<&[T]>,
+) -> (Vec<T>, Vec<u32>) {
+    let image_out = s.out * finish.output();
+    let mut y = vec![T::zero(); s.batch * image_out];
+    let mut winners = vec![0; if finish.is_apart() { y.len() } else { 0 }];
+    let part = s.part();
+    let parts = s.batch.div_ceil(part);
+    // Without a pool there are no winners, and each part gets an empty piece of them.
+    let mut winner_parts: Vec<&mut [u32]> = winners.chunks_mut((part * image_out).max(1)).collect();
+    winner_parts.resize_with(parts, Default::default);
+    y.par_chunks_mut((part * image_out).max(1))
+        .zip(winner_parts)
+        .zip(x.par_chunks((part * s.image_in()).max(1)))
+        .for_each(|((y, winners), x)| forward_part(s, finish, (x, weight, bias), y, winners));
+    (y, winners)
+}
+
+fn forward_part<T: Float>(
+    s: &Sizes,
+    finish: &Finish,
+    (x, weight, bias): (&[T], &[T], Option<&[T]>),
+    y: &mut [T],
+    winners: &mut [u32],
+) {
+    let (depth, places, channels) = (s.patches.depth(), s.patches.places(), s.group_out());
+    let group_y = channels * finish.output();
+    let identity = s.patches.is_identity();
+    let mut columns = vec![T::zero(); if identity { 0 } else { depth * places }];
+    let mut planes = vec![
+        T::zero();
+        if finish.is_apart() {
+            channels * places
+        } else {
+            0
+        }
+    ];
+    for (i, x) in x.chunks_exact(s.group_in()).enumerate() {
+        let first = i % s.groups * channels;
+        let columns: &[T] = if identity {
+            x
+        } else {
+            s.patches.gather(x, &mut columns);
+            &columns
+        };
+        let columns = Mat::new(columns, depth, places);
+        let kernels = Mat::new(&weight[first * depth..], channels, depth);
+        let bias = bias.map(|bias| &bias[first..][..channels]);
+        let y = &mut y[i * group_y..][..group_y];
+        if finish.is_apart() {
+            gemm(&mut planes, kernels, columns, false, s.spread());
+            finish.apart(&planes, bias, y, &mut winners[i * group_y..][..group_y]);
+        } else {
+            gemm(y, kernels, columns, false, s.spread());
+            if bias.is_some() || !finish.is_nothing() {
+                finish.in_place(y, bias);
+            }
+        }
+    }
+}
+
+/// The gradients that are wanted.
+pub(super) struct Gradients<T> {
+    pub(super) dx: Option<Vec<T>>,
+    pub(super) dw: Option<Vec<T>>,
+    pub(super) db: Option<Vec<T>>,
+}
+
+pub(super) fn backward<T: Float>(
+    s: &Sizes,
+    finish: &Finish,
+    x: &[T],
+    weight: &[T],
+    after: &After<'_, T>,
+    [want_x, want_w, want_b]: [bool; 3],
+) -> Gradients<T> {
+    let (part, image_out) = (s.part(), s.out * finish.output());
+    let parts = s.batch.div_ceil(part);
+    let mut dx = vec![T::zero(); if want_x { s.batch * s.image_in() } else { 0 }];
+    // A part that keeps nothing of dx gets an empty piece of it.
+    let mut dx_parts: Vec<&mut [T]> = dx.chunks_mut((part * s.image_in()).max(1)).collect();
+    dx_parts.resize_with(parts, Default::default);
+    let (dw_parts, db_parts): (Vec<_>, Vec<_>) = dx_parts
+        .into_par_iter()
+        .zip(x.par_chunks((part * s.image_in()).max(1)))
+        .enumerate()
+        .map(|(index, (dx, x))| {
+            let mut dw = vec![T::zero(); if want_w { weight.len() } else { 0 }];
+            let mut db = vec![T::zero(); if want_b { s.out } else { 0 }];
+            let images = x.len() / s.image_in();
+            let after = after.part(index * part * image_out, images * image_out);
+            backward_part(s, finish, (x, weight), &after, (dx, &mut dw, &mut db));
+            (dw, db)
+        })
+        .unzip();
+    let add = |size: usize, parts: &[Vec<T>]| {
+        let mut total = vec![T::zero(); size];
+        parts.iter().for_each(|part| add_rows(&mut total, part));
+        total
+    };
+    Gradients {
+        dw: want_w.then(|| add(weight.len(), &dw_parts)),
+        db: want_b.then(|| add(s.out, &db_parts)),
+        dx: want_x.then_some(dx),
+    }
+}
+
+/// Gradients of one part of the batch; those not wanted are empty.
+fn backward_part<T: Float>(
+    s: &Sizes,
+    finish: &Finish,
+    (x, weight): (&[T], &[T]),
+    after: &After<'_, T>,
+    (dx, dw, db): (&mut [T], &mut [T], &mut [T]),
+) {
+    let (depth, places, channels) = (s.patches.depth(), s.patches.places(), s.group_out());
+    let group_y = channels * finish.output();
+    let identity = s.patches.is_identity();
+    let mut columns = vec![T::zero(); depth * places];
+    let mut planes = vec![
+        T::zero();
+        if finish.is_nothing() {
+            0
+        } else {
+            channels * places
+        }
+    ];
+    for (i, x) in x.chunks_exact(s.group_in()).enumerate() {
+        let first = i % s.groups * channels;
+        let weights = first * depth..(first + channels) * depth;
+        let after = after.part(i * group_y, group_y);
+        let grad: &[T] = if finish.is_nothing() {
+            after.grad
+        } else {
+            finish.backward(&after, &mut planes);
+            &planes
+        };
+        if !db.is_empty() {
+            let rows = grad.chunks_exact(places);
+            let db = db[first..].iter_mut();
+            db.zip(rows).for_each(|(b, row)| *b += sum(row));
+        }
+        let grad = Mat::new(grad, channels, places);
+        if !dw.is_empty() {
+            let columns: &[T] = if identity {
+                x
+            } else {
+                s.patches.gather(x, &mut columns);
+                &columns
+            };
+            let columns = Mat::new(columns, depth, places).t();
+            gemm(&mut dw[weights.clone()], grad, columns, true, s.spread());
+        }
+        if !dx.is_empty() {
+            let kernels = Mat::new(&weight[weights], channels, depth).t();
+            let dx = &mut dx[i * s.group_in()..][..s.group_in()];
+            if identity {
+                gemm(dx, kernels, grad, false, s.spread());
+            } else {
+                gemm(&mut columns, kernels, grad, false, s.spread());
+                s.patches.scatter_add(&columns, dx);
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What may follow a convolution in the same op: ReLU, max pooling, or both.
+//!
+//! `y = max_pool(relu(conv(x)))`. A picture's planes are rectified and pooled while they are in
+//! the cache, so the convolution's own output, the largest tensor of a small network, is never
+//! stored. ReLU is monotone, so it runs after the pool, on fewer numbers: the values are the
+//! same, and so are the gradients, because where the largest value of a window is not above 0
+//! no gradient passes either way.
+
+use candle_core::{Result, Tensor};
+
+use super::max_pool::{Plane, max_pool2d};
+use super::relu;
+use super::window::Pool2dParams;
+use crate::kernel::Float;
+
+/// Ops after a convolution, in this order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Then {
+    /// Whether negative values become 0.
+    pub relu: bool,
+    /// Max pooling.
+    pub max_pool: Option<Pool2dParams>,
+}
+
+impl Then {
+    /// Height and width of the output for planes of this size.
+    pub(super) fn output_size(&self, planes: (usize, usize)) -> Result<(usize, usize)> {
+        match &self.max_pool {
+            Some(pool) => pool.output_size(planes.0, planes.1),
+            None => Ok(planes),
+        }
+    }
+
+    /// The same, ready for planes of this size.
+    pub(super) fn finish(&self, planes: (usize, usize)) -> Result<Finish> {
+        let pool = self.max_pool.as_ref();
+        Ok(Finish {
+            relu: self.relu,
+            pool: pool.map(|pool| Plane::new(pool, planes)).transpose()?,
+            plane: planes.0 * planes.1,
+        })
+    }
+
+    /// The same out of ops one after another.
+    pub(super) fn composed(&self, planes: Tensor) -> Result<Tensor> {
+        let planes = if self.relu { relu(&planes)? } else { planes };
+        match &self.max_pool {
+            Some(pool) => max_pool2d(&planes, pool),
+            None => Ok(planes),
+        }
+    }
+}
+
+/// [`Then`] for planes of one size.
+pub(super) struct Finish {
+    relu: bool,
+    pool: Option<Plane>,
+    plane: usize,
+}
+
+/// What is known after the forward pass, for the planes of one image or of many.
+#[derive(Clone, Copy)]
+pub(super) struct After<'a, T> {
+    pub(super) y: &'a [T],
+    pub(super) grad: &'a [T],
+    /// Empty without a pool.
+    pub(super) winners: &'a [u32],
+}
+
+impl<'a, T> After<'a, T> {
+    /// Those of `count` outputs from `start` on.
+    pub(super) fn part(&self, start: usize, count: usize) -> Self {
+        let winners = if self.winners.is_empty() {
+            self.winners
+        } else {
+            &self.winners[start..][..count]
+        };
+        Self {
+            y: &self.y[start..][..count],
+            grad: &self.grad[start..][..count],
+            winners,
+        }
+    }
+}
+
+impl Finish {
+    /// Elements of a plane afterwards.
+    pub(super) fn output(&self) -> usize {
+        self.pool.as_ref().map_or(self.plane, |pool| pool.output)
+    }
+
+    /// Whether the planes go elsewhere, because a pool makes them smaller.
+    pub(super) fn is_apart(&self) -> bool {
+        self.pool.is_some()
+    }
+
+    /// Whether the gradient of the planes is that of the output.
+    pub(super) fn is_nothing(&self) -> bool {
+        !self.relu && self.pool.is_none()
+    }
+
+    /// Adds the bias to planes and rectifies them, in place.
+    pub(super) fn in_place<T: Float>(&self, planes: &mut [T], bias: Option<&[T]>) {
+        for (channel, plane) in planes.chunks_exact_mut(self.plane).enumerate() {
+            let bias = bias.map_or(T::zero(), |bias| bias[channel]);
+            match self.relu {
+                true => plane.iter_mut().for_each(|p| *p = rectify(*p + bias)),
+                false => plane.iter_mut().for_each(|p| *p += bias),
+            }
+        }
+    }
+
+    /// Pools planes, then adds the bias and rectifies: adding the same to a whole window changes
+    /// no maximum.
+    pub(super) fn apart<T: Float>(
+        &self,
+        planes: &[T],
+        bias: Option<&[T]>,
+        y: &mut [T],
+        winners: &mut [u32],
+    ) {
+        let Some(pool) = &self.pool else { return };
+        let outputs = y
+            .chunks_exact_mut(pool.output)
+            .zip(winners.chunks_exact_mut(pool.output));
+        for (channel, ((y, winners), plane)) in
+            outputs.zip(planes.chunks_exact(pool.input)).enumerate()
+        {
+            pool.forward(plane, y, winners);
+            let bias = bias.map_or(T::zero(), |bias| bias[channel]);
+            match self.relu {
+                true => y.iter_mut().for_each(|y| *y = rectify(*y + bias)),
+                false => y.iter_mut().for_each(|y| *y += bias),
+            }
+        }
+    }
+
+    /// The gradient of the planes of one image.
+    pub(super) fn backward<T: Float>(&self, after: &After<'_, T>, planes: &mut [T]) {
+        let passes = |y: T, grad: T| {
+            if !self.relu || y > T::zero() {
+                grad
+            } else {
+                T::zero()
+            }
+        };
+        let Some(pool) = &self.pool else {
+            for ((plane, &y), &grad) in planes.iter_mut().zip(after.y).zip(after.grad) {
+                *plane = passes(y, grad);
+            }
+            return;
+        };
+        planes.fill(T::zero());
+        let outputs = after
+            .y
+            .chunks_exact(pool.output)
+            .zip(after.grad.chunks_exact(pool.output))
+            .zip(after.winners.chunks_exact(pool.output));
+        for (plane, ((y, grad), winners)) in planes.chunks_exact_mut(pool.input).zip(outputs) {
+            for ((&y, &grad), &winner) in y.iter().zip(grad).zip(winners) {
+                plane[winner as usize] += passes(y, grad);
+            }
+        }
+    }
+}
+
+/// NaN stays NaN.
+fn rectify<T: Float>(x: T) -> T {
+    if x <= T::zero() { T::zero() } else { x }
+}
