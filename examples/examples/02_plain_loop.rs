@@ -1,15 +1,8 @@
-//! The training of `01_keras` as a plain loop: forward, loss, backward, step. After half of the
-//! steps it writes a snapshot; a second model takes over from that file and ends at the same
-//! bits. It prints
+//! The training of `01_keras` as a plain loop: forward, loss, backward, step. In the middle of the
+//! second epoch it writes a snapshot; a second model takes over from that file and ends at the
+//! same bits. It prints `both end at weights 5718f3..., accuracy 0.9420`.
 //!
-//! ```text
-//! starts at epoch 0, batch 0
-//! starts at epoch 1, batch 1
-//! both end at weights 5718f3..., accuracy 0.9420
-//! ```
-//!
-//! Time: a minute on two cores. `STEPS=2` takes two batches an epoch instead of 625;
-//! `TARGET=0.9` has the program fail below this accuracy.
+//! Time: a minute on two cores. `STEPS` and `TARGET` as in `01_keras`.
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 
 use std::path::Path;
@@ -41,9 +34,9 @@ fn network(store: &ParamStore) -> Result<Sequential> {
         .layer(|vb| linear(128, 10, vb))
 }
 
-/// Trains two epochs, from the snapshot in `file` if it is there; else it writes one after `half`
-/// steps. Gives the fingerprint of the weights and the test accuracy.
-fn train(seed: u64, loader: &Loader, file: &Path, half: u64) -> anyhow::Result<(String, f64)> {
+/// Trains two epochs, from the snapshot in `file` if it is there; else it writes one after step
+/// `middle`. Gives the fingerprint of the weights and the test accuracy.
+fn train(seed: u64, loader: &Loader, file: &Path, middle: u64) -> anyhow::Result<(String, f64)> {
     let store = ParamStore::new(DType::F32, &Device::Cpu).with_seed(seed);
     let model = network(&store)?;
     let mut optimizer = Adam::default().into_optimizer(&store)?;
@@ -64,7 +57,7 @@ fn train(seed: u64, loader: &Loader, file: &Path, half: u64) -> anyhow::Result<(
             optimizer.step(&mut gradients)?;
             position.batch += 1;
             position.step += 1;
-            if position.step == half {
+            if position.step == middle {
                 Snapshot::take(&store, &[("optim", &*optimizer)], position)?.save(file)?;
             }
         }
@@ -95,11 +88,11 @@ fn loader(split: Split, samples: usize) -> mapsto_data::Result<Loader> {
 fn program() -> anyhow::Result<()> {
     let batches = steps(625)?;
     let loader = loader(Split::Train, 32 * batches)?;
-    let file = std::env::temp_dir().join(format!("mapsto-half-{}", std::process::id()));
-    let half = batches as u64 + 1;
-    let (whole, _) = train(42, &loader, &file, half)?;
+    let file = std::env::temp_dir().join(format!("mapsto-example-{}", std::process::id()));
+    let middle = (batches + batches / 2) as u64;
+    let (whole, _) = train(42, &loader, &file, middle)?;
     // From other weights, which the snapshot replaces.
-    let (resumed, accuracy) = train(43, &loader, &file, half)?;
+    let (resumed, accuracy) = train(43, &loader, &file, middle)?;
     std::fs::remove_file(&file)?;
     anyhow::ensure!(whole == resumed, "the resumed run ends at other bits");
     println!("both end at weights {whole}, accuracy {accuracy:.4}");
