@@ -36,7 +36,8 @@ fn variable(shape: impl Into<Shape>, phase: f64) -> Var {
 }
 
 /// Measures `op`, and `op` with the gradients of all its tracked inputs. The gradient that comes
-/// in from above is 1 everywhere.
+/// in from above is 1 everywhere, as candle's `backward` has it; ours starts from a single number,
+/// and the sum that gives it would be measured too.
 fn measure(criterion: &mut Criterion, name: &str, op: impl Fn() -> Result<Tensor>) {
     let mut group = criterion.benchmark_group(name);
     group.bench_function("forward", |b| b.iter(|| op().unwrap()));
