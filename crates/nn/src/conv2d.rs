@@ -26,7 +26,7 @@
 //! recognition", 1989; Fisher Yu, Vladlen Koltun, "Multi-scale context aggregation by dilated
 //! convolutions", 2016.
 
-use mapsto_tensor::ops::{self, Conv2dParams, PadMode};
+use mapsto_tensor::ops::{self, Conv2dParams, PadMode, Then};
 use mapsto_tensor::{Module, Result, Tensor, VarBuilder, bail, init::Initializer};
 use serde::{Deserialize, Serialize};
 
@@ -213,8 +213,9 @@ impl Conv2d {
     }
 }
 
-impl Module for Conv2d {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+impl Conv2d {
+    /// The convolution and what follows it, in one op.
+    pub(crate) fn forward_then(&self, x: &Tensor, then: &Then) -> Result<Tensor> {
         let config = &self.config;
         let [rows, columns] = config.margins();
         let even = rows.0 == rows.1 && columns.0 == columns.1;
@@ -232,7 +233,13 @@ impl Module for Conv2d {
             } else {
                 ops::pad2d(x, rows, columns, config.padding_mode)?
             };
-            ops::conv2d(&padded, &self.weight, self.bias.as_ref(), &params)
+            ops::conv2d_then(&padded, &self.weight, self.bias.as_ref(), &params, then)
         })
+    }
+}
+
+impl Module for Conv2d {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.forward_then(x, &Then::default())
     }
 }

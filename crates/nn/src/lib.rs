@@ -5,6 +5,7 @@ mod conv2d;
 mod dim;
 mod dropout;
 mod flatten;
+mod fused;
 mod linear;
 mod loss;
 mod pool2d;

@@ -78,6 +78,12 @@ impl MaxPool2d {
     }
 }
 
+impl MaxPool2d {
+    pub(crate) fn window(&self) -> &Pool2dParams {
+        &self.window
+    }
+}
+
 impl Module for MaxPool2d {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         with_batch(x, "max_pool2d", |x| ops::max_pool2d(x, &self.window))

@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use mapsto_tensor::{ModuleT, Result, Tensor, VarBuilder, bail};
 
-use crate::Activation;
+use crate::{Activation, fused};
 
 /// What a child has to be; every `ModuleT + Send + Sync + 'static` is one.
 trait Layer: ModuleT + Any + Send + Sync {
@@ -227,8 +227,13 @@ impl fmt::Debug for Sequential {
 
 impl ModuleT for Sequential {
     fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
-        self.children
-            .iter()
-            .try_fold(x.clone(), |x, child| child.forward_t(&x, train))
+        let (mut x, mut rest) = (x.clone(), &self.children[..]);
+        while let [child, others @ ..] = rest {
+            (x, rest) = match fused::forward(rest, &x) {
+                Some((y, count)) => (y, &rest[count..]),
+                None => (child.forward_t(&x, train)?, others),
+            };
+        }
+        Ok(x)
     }
 }

@@ -180,3 +180,29 @@ fn a_chain_of_100_000_nodes_fits_a_small_stack() {
     };
     small.spawn(run).unwrap().join().unwrap();
 }
+
+/// Our ops hand the gradients of variables past candle's store; none may get lost or count twice.
+#[test]
+fn a_weight_used_twice_by_our_ops_and_once_by_candles_gets_the_sum() {
+    let store = store();
+    let w = insert(&store, "w", &[1.0, 2.0]);
+    let square = w.reshape((1, 2)).unwrap();
+    let row = store.insert("row", &square, ParamKind::Parameter).unwrap();
+    let once = |x: &[f64]| {
+        let x = Tensor::new(x, &Device::Cpu)
+            .unwrap()
+            .reshape((1, 2))
+            .unwrap();
+        let y = ops::linear(&x, &row, None).unwrap();
+        y.sum_all().unwrap()
+    };
+    let ours = (once(&[3.0, 4.0]) + once(&[50.0, 60.0])).unwrap();
+    let candles = (row.as_tensor() * 700.0).unwrap().sum_all().unwrap();
+    let loss = (ours + candles).unwrap();
+    let gradients = backward(&loss, &store).unwrap();
+    assert_eq!(values(gradients.get("row").unwrap()), [753.0, 764.0]);
+    assert_eq!(gradients.missing(), ["w"]);
+    // candle's own pass gets all of it too, and again after ours.
+    let grads = loss.backward().unwrap();
+    assert_eq!(values(grads.get(&row).unwrap()), [753.0, 764.0]);
+}

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use mapsto_tensor::ops::{
-    AvgPool2dParams, Conv2dParams, Pool2dParams, Targets, Unary, avg_pool2d, conv2d,
-    cross_entropy_rows, dropout, linear, log_softmax, max_pool2d, softmax, unary,
+    AvgPool2dParams, Conv2dParams, Pool2dParams, Targets, Then, Unary, avg_pool2d, conv2d,
+    conv2d_then, cross_entropy_rows, dropout, linear, log_softmax, max_pool2d, softmax, unary,
 };
 use mapsto_tensor::testing::wave;
 use mapsto_tensor::{DType, Result, Tensor, Var, rng, update};
@@ -71,6 +71,13 @@ fn convolution() {
             let bias: &[usize] = &weight[..1];
             same_at_any_thread_count(&name, &[x, &weight, bias], |t| {
                 conv2d(&t[0], &t[1], Some(&t[2]), &params(groups))
+            });
+            let then = Then {
+                relu: true,
+                max_pool: Some(Pool2dParams::new(2)),
+            };
+            same_at_any_thread_count(&name, &[x, &weight, bias], |t| {
+                conv2d_then(&t[0], &t[1], Some(&t[2]), &params(groups), &then)
             });
         }
     }

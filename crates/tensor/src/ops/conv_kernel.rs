@@ -138,17 +138,23 @@ fn forward_part<T: Float>(
         };
         let columns = Mat::new(columns, depth, places);
         let kernels = Mat::new(&weight[first * depth..], channels, depth);
-        let bias = bias.map(|bias| &bias[first..][..channels]);
         let y = &mut y[i * group_y..][..group_y];
         if finish.is_apart() {
             gemm(&mut planes, kernels, columns, false, s.spread());
-            finish.apart(&planes, bias, y, &mut winners[i * group_y..][..group_y]);
+            add_bias(&mut planes, places, bias.map(|bias| &bias[first..]));
+            finish.apart(&planes, y, &mut winners[i * group_y..][..group_y]);
         } else {
             gemm(y, kernels, columns, false, s.spread());
-            if bias.is_some() || !finish.is_nothing() {
-                finish.in_place(y, bias);
-            }
+            add_bias(y, places, bias.map(|bias| &bias[first..]));
+            finish.in_place(y);
         }
+    }
+}
+
+fn add_bias<T: Float>(planes: &mut [T], places: usize, bias: Option<&[T]>) {
+    let Some(bias) = bias else { return };
+    for (plane, &bias) in planes.chunks_exact_mut(places).zip(bias) {
+        plane.iter_mut().for_each(|p| *p += bias);
     }
 }
 

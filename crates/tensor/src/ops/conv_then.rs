@@ -99,40 +99,23 @@ impl Finish {
         !self.relu && self.pool.is_none()
     }
 
-    /// Adds the bias to planes and rectifies them, in place.
-    pub(super) fn in_place<T: Float>(&self, planes: &mut [T], bias: Option<&[T]>) {
-        for (channel, plane) in planes.chunks_exact_mut(self.plane).enumerate() {
-            let bias = bias.map_or(T::zero(), |bias| bias[channel]);
-            match self.relu {
-                true => plane.iter_mut().for_each(|p| *p = rectify(*p + bias)),
-                false => plane.iter_mut().for_each(|p| *p += bias),
-            }
+    /// Rectifies planes in place.
+    pub(super) fn in_place<T: Float>(&self, planes: &mut [T]) {
+        if self.relu {
+            planes.iter_mut().for_each(|p| *p = rectify(*p));
         }
     }
 
-    /// Pools planes, then adds the bias and rectifies: adding the same to a whole window changes
-    /// no maximum.
-    pub(super) fn apart<T: Float>(
-        &self,
-        planes: &[T],
-        bias: Option<&[T]>,
-        y: &mut [T],
-        winners: &mut [u32],
-    ) {
+    /// Pools planes, then rectifies the maxima.
+    pub(super) fn apart<T: Float>(&self, planes: &[T], y: &mut [T], winners: &mut [u32]) {
         let Some(pool) = &self.pool else { return };
         let outputs = y
             .chunks_exact_mut(pool.output)
             .zip(winners.chunks_exact_mut(pool.output));
-        for (channel, ((y, winners), plane)) in
-            outputs.zip(planes.chunks_exact(pool.input)).enumerate()
-        {
+        for ((y, winners), plane) in outputs.zip(planes.chunks_exact(pool.input)) {
             pool.forward(plane, y, winners);
-            let bias = bias.map_or(T::zero(), |bias| bias[channel]);
-            match self.relu {
-                true => y.iter_mut().for_each(|y| *y = rectify(*y + bias)),
-                false => y.iter_mut().for_each(|y| *y += bias),
-            }
         }
+        self.in_place(y);
     }
 
     /// The gradient of the planes of one image.
