@@ -85,6 +85,7 @@ impl Rule for Adam {
         slots(self.amsgrad)
     }
 
+    #[inline(always)]
     fn update<T: Float>(&self, at: &At, param: &mut [T], grad: &[T], state: &mut [&mut [T]]) {
         self.moments(at).update(param, grad, state);
     }
@@ -149,6 +150,7 @@ impl Moments {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn update<T: Float>(&self, param: &mut [T], grad: &[T], state: &mut [&mut [T]]) {
         let [l2, shrink] = [self.l2, self.shrink].map(T::from_f64);
         let [beta1, beta2] = [self.betas.0, self.betas.1].map(T::from_f64);

@@ -78,6 +78,7 @@ impl Rule for AdamW {
         slots(self.amsgrad)
     }
 
+    #[inline(always)]
     fn update<T: Float>(&self, at: &At, param: &mut [T], grad: &[T], state: &mut [&mut [T]]) {
         self.moments(at).update(param, grad, state);
     }

@@ -66,7 +66,8 @@ pub trait Rule: Debug + Clone + Send + Sync + 'static {
 
     /// Updates some elements of a parameter and of its state, which come in the order of
     /// [`slots`](Self::slots). Called for chunks of a tensor in any order, so elements must not
-    /// depend on each other.
+    /// depend on each other. Marked `#[inline(always)]`, its loops are compiled for the widest
+    /// instructions that the processor has.
     fn update<T: Float>(&self, at: &At, param: &mut [T], grad: &[T], state: &mut [&mut [T]]);
 
     /// The same update out of candle ops: the new parameter and the new state.

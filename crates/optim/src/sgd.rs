@@ -115,6 +115,7 @@ impl Rule for Sgd {
         }
     }
 
+    #[inline(always)]
     fn update<T: Float>(&self, at: &At, param: &mut [T], grad: &[T], state: &mut [&mut [T]]) {
         let lr = T::from_f64(at.lr);
         let weight_decay = T::from_f64(self.weight_decay);

@@ -44,6 +44,15 @@ macro_rules! dispatch {
 }
 pub(crate) use dispatch;
 
+/// Runs loops compiled for the widest instructions that this processor has.
+///
+/// They are plain loops that the compiler vectorises; it neither fuses nor reorders their float
+/// operations, so the bits are those of any other processor. What `loops` calls must be inlined.
+#[inline(always)]
+pub(crate) fn wide<R>(loops: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(loops)
+}
+
 /// The elements of a contiguous CPU storage.
 pub(crate) fn slice<'a, T: WithDType>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
     let data = T::cpu_storage_as_slice(storage)?;
@@ -131,15 +140,51 @@ pub(crate) fn gemm<T: Float>(
     accumulate: bool,
     spread: Spread,
 ) {
+    assert!(
+        c.len() >= a.rows * b.cols,
+        "product larger than its destination"
+    );
+    // SAFETY: the assert above, and `c` is borrowed mutably.
+    #[allow(unsafe_code)]
+    unsafe {
+        gemm_into(c.as_mut_ptr(), a, b, accumulate, spread);
+    }
+}
+
+/// `a b` as a new matrix, row by row. Nothing is written before the product, which matters where
+/// that is large and quickly made.
+pub(crate) fn product<T: Float>(a: Mat<'_, T>, b: Mat<'_, T>, spread: Spread) -> Vec<T> {
+    let count = a.rows * b.cols;
+    let mut c = Vec::with_capacity(count);
+    // SAFETY: there is room for `count` elements, and without `accumulate` all of them are
+    // written and none is read.
+    #[allow(unsafe_code)]
+    unsafe {
+        gemm_into(c.as_mut_ptr(), a, b, false, spread);
+        c.set_len(count);
+    }
+    c
+}
+
+/// # Safety
+/// `c` must be valid for writes of `a.rows * b.cols` elements, and for reads if `accumulate`.
+#[allow(unsafe_code)]
+unsafe fn gemm_into<T: Float>(
+    c: *mut T,
+    a: Mat<'_, T>,
+    b: Mat<'_, T>,
+    accumulate: bool,
+    spread: Spread,
+) {
     let (m, n, k) = (a.rows, b.cols, a.cols);
     assert_eq!(k, b.rows, "inner dimensions differ");
-    assert!(c.len() >= m * n, "product larger than its destination");
     if m == 0 || n == 0 {
         return;
     }
     if k == 0 {
         if !accumulate {
-            c[..m * n].fill(T::zero());
+            // SAFETY: the caller's promise; all bits zero is the float 0.
+            unsafe { c.write_bytes(0, m * n) };
         }
         return;
     }
@@ -149,15 +194,14 @@ pub(crate) fn gemm<T: Float>(
         gemm::Parallelism::Rayon(rayon::current_num_threads())
     };
     let (alpha, beta) = (T::one(), T::one());
-    // SAFETY: `Mat::new` and the asserts above keep every address inside its slice, `c` is
-    // borrowed mutably, and T is f32 or f64, which gemm takes.
-    #[allow(unsafe_code)]
+    // SAFETY: `Mat::new` and the assert above keep every address of `a` and `b` inside its
+    // slice, the caller does so for `c`, and T is f32 or f64, which gemm takes.
     unsafe {
         gemm::gemm(
             m,
             n,
             k,
-            c.as_mut_ptr(),
+            c,
             1,
             n as isize,
             accumulate,
@@ -178,6 +222,7 @@ pub(crate) fn gemm<T: Float>(
 }
 
 /// Sum of a slice in a fixed order that vectorises.
+#[inline(always)]
 pub(crate) fn sum<T: Float>(values: &[T]) -> T {
     const LANES: usize = 16;
     let mut lanes = [T::zero(); LANES];
@@ -193,20 +238,24 @@ pub(crate) fn sum<T: Float>(values: &[T]) -> T {
 
 /// `total[j] += rows[i][j]` over all rows, each column in row order.
 pub(crate) fn add_rows<T: Float>(total: &mut [T], rows: &[T]) {
-    for row in rows.chunks_exact(total.len()) {
-        for (sum, &value) in total.iter_mut().zip(row) {
-            *sum += value;
+    wide(|| {
+        for row in rows.chunks_exact(total.len()) {
+            for (sum, &value) in total.iter_mut().zip(row) {
+                *sum += value;
+            }
         }
-    }
+    });
 }
 
 /// `f` of every element, in parallel.
 pub(crate) fn map<T: Float>(x: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
     let mut out = vec![T::zero(); x.len()];
     let apply = |out: &mut [T], x: &[T]| {
-        for (out, &x) in out.iter_mut().zip(x) {
-            *out = f(x);
-        }
+        wide(|| {
+            for (out, &x) in out.iter_mut().zip(x) {
+                *out = f(x);
+            }
+        });
     };
     if x.len() <= CHUNK {
         apply(&mut out, x);
@@ -222,9 +271,11 @@ pub(crate) fn map<T: Float>(x: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
 pub(crate) fn zip<T: Float>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
     let mut out = vec![T::zero(); a.len()];
     let apply = |out: &mut [T], a: &[T], b: &[T]| {
-        for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-            *out = f(a, b);
-        }
+        wide(|| {
+            for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                *out = f(a, b);
+            }
+        });
     };
     if a.len() <= CHUNK {
         apply(&mut out, a, b);

@@ -23,7 +23,7 @@ use std::cell::RefCell;
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, bail};
 use rayon::prelude::*;
 
-use crate::kernel::{CHUNK, Float, has_kernel, storage_address, with_slice};
+use crate::kernel::{CHUNK, Float, has_kernel, storage_address, wide, with_slice};
 
 /// Whether [`in_place`] takes this tensor: on the CPU, `f32` or `f64`.
 pub fn is_supported(tensor: &Tensor) -> bool {
@@ -68,7 +68,7 @@ fn apply<T: Float>(
     update: &(impl Fn(&mut [&mut [T]], &[T]) + Sync),
 ) {
     if grad.len() <= CHUNK {
-        return update(slices, grad);
+        return wide(|| update(slices, grad));
     }
     let mut tasks: Vec<(Vec<&mut [T]>, &[T])> = grad.chunks(CHUNK).map(|g| (vec![], g)).collect();
     for slice in slices {
@@ -78,7 +78,7 @@ fn apply<T: Float>(
     }
     tasks
         .into_par_iter()
-        .for_each(|(mut chunks, grad)| update(&mut chunks, grad));
+        .for_each(|(mut chunks, grad)| wide(|| update(&mut chunks, grad)));
 }
 
 type Continue<'f, T> = &'f dyn for<'a> Fn(Vec<&'a mut [T]>);

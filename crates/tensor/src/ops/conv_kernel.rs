@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::conv::Conv2dParams;
 use super::conv_then::{After, Finish};
 use super::im2col::Patches;
-use crate::kernel::{Float, Mat, Spread, add_rows, gemm, sum};
+use crate::kernel::{Float, Mat, Spread, add_rows, gemm, sum, wide};
 
 /// The sizes of one call, checked.
 #[derive(Clone, Copy)]
@@ -142,20 +142,23 @@ fn forward_part<T: Float>(
         if finish.is_apart() {
             gemm(&mut planes, kernels, columns, false, s.spread());
             add_bias(&mut planes, places, bias.map(|bias| &bias[first..]));
-            finish.apart(&planes, y, &mut winners[i * group_y..][..group_y]);
+            let winners = &mut winners[i * group_y..][..group_y];
+            wide(|| finish.apart(&planes, y, winners));
         } else {
             gemm(y, kernels, columns, false, s.spread());
             add_bias(y, places, bias.map(|bias| &bias[first..]));
-            finish.in_place(y);
+            wide(|| finish.in_place(y));
         }
     }
 }
 
 fn add_bias<T: Float>(planes: &mut [T], places: usize, bias: Option<&[T]>) {
     let Some(bias) = bias else { return };
-    for (plane, &bias) in planes.chunks_exact_mut(places).zip(bias) {
-        plane.iter_mut().for_each(|p| *p += bias);
-    }
+    wide(|| {
+        for (plane, &bias) in planes.chunks_exact_mut(places).zip(bias) {
+            plane.iter_mut().for_each(|p| *p += bias);
+        }
+    });
 }
 
 /// The gradients that are wanted.
@@ -231,13 +234,13 @@ fn backward_part<T: Float>(
         let grad: &[T] = if finish.is_nothing() {
             after.grad
         } else {
-            finish.backward(&after, &mut planes);
+            wide(|| finish.backward(&after, &mut planes));
             &planes
         };
         if !db.is_empty() {
             let rows = grad.chunks_exact(places);
             let db = db[first..].iter_mut();
-            db.zip(rows).for_each(|(b, row)| *b += sum(row));
+            wide(|| db.zip(rows).for_each(|(b, row)| *b += sum(row)));
         }
         let grad = Mat::new(grad, channels, places);
         if !dw.is_empty() {

@@ -100,6 +100,7 @@ impl Finish {
     }
 
     /// Rectifies planes in place.
+    #[inline(always)]
     pub(super) fn in_place<T: Float>(&self, planes: &mut [T]) {
         if self.relu {
             planes.iter_mut().for_each(|p| *p = rectify(*p));
@@ -107,6 +108,7 @@ impl Finish {
     }
 
     /// Pools planes, then rectifies the maxima.
+    #[inline(always)]
     pub(super) fn apart<T: Float>(&self, planes: &[T], y: &mut [T], winners: &mut [u32]) {
         let Some(pool) = &self.pool else { return };
         let outputs = y
@@ -119,6 +121,7 @@ impl Finish {
     }
 
     /// The gradient of the planes of one image.
+    #[inline(always)]
     pub(super) fn backward<T: Float>(&self, after: &After<'_, T>, planes: &mut [T]) {
         let passes = |y: T, grad: T| {
             if !self.relu || y > T::zero() {

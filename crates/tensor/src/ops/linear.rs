@@ -10,7 +10,9 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tenso
 use rayon::prelude::*;
 
 use crate::handover;
-use crate::kernel::{Float, Mat, Spread, add_rows, dispatch, gemm, has_kernel, slice, with_slice};
+use crate::kernel::{
+    Float, Mat, Spread, add_rows, dispatch, has_kernel, product, slice, wide, with_slice,
+};
 use crate::macs;
 
 /// `x W^T + b` over the last dimension of `x`.
@@ -68,13 +70,15 @@ fn forward<T: Float>(
     bias: Option<&[T]>,
     (rows, out, input): (usize, usize, usize),
 ) -> Vec<T> {
-    let mut y = vec![T::zero(); rows * out];
-    if let Some(bias) = bias {
-        y.chunks_exact_mut(out.max(1))
-            .for_each(|row| row.copy_from_slice(bias));
-    }
     let (x, weight) = (Mat::new(x, rows, input), Mat::new(weight, out, input));
-    gemm(&mut y, x, weight.t(), bias.is_some(), Spread::Pool);
+    let mut y = product(x, weight.t(), Spread::Pool);
+    if let Some(bias) = bias {
+        wide(|| {
+            for row in y.chunks_exact_mut(out.max(1)) {
+                row.iter_mut().zip(bias).for_each(|(y, &b)| *y += b);
+            }
+        });
+    }
     y
 }
 
@@ -88,20 +92,16 @@ fn backward(
         with_slice::<T, _>(grad, |grad| {
             let grad = Mat::new(grad, rows, out);
             let dx = if x.track_op() {
-                let mut dx = vec![T::default(); rows * input];
-                with_slice::<T, _>(weight, |weight| {
-                    gemm(&mut dx, grad, Mat::new(weight, out, input), false, Spread::Pool);
-                    Ok(())
+                let dx = with_slice::<T, _>(weight, |weight| {
+                    Ok(product(grad, Mat::new(weight, out, input), Spread::Pool))
                 })?;
                 handover::gradient(x, Tensor::from_vec(dx, (rows, input), x.device())?)?
             } else {
                 None
             };
             let dw = if weight.track_op() {
-                let mut dw = vec![T::default(); out * input];
-                with_slice::<T, _>(x, |x| {
-                    gemm(&mut dw, grad.t(), Mat::new(x, rows, input), false, Spread::Pool);
-                    Ok(())
+                let dw = with_slice::<T, _>(x, |x| {
+                    Ok(product(grad.t(), Mat::new(x, rows, input), Spread::Pool))
                 })?;
                 handover::gradient(weight, Tensor::from_vec(dw, (out, input), x.device())?)?
             } else {

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use super::conv_composed::windows;
 use super::window::{Pool2dParams, Span, spans};
-use crate::kernel::{Float, dispatch, has_kernel, slice, with_slice};
+use crate::kernel::{Float, dispatch, has_kernel, slice, wide, with_slice};
 
 /// The largest value of each window of `(N, C, H, W)`.
 ///
@@ -82,6 +82,7 @@ impl Plane {
     }
 
     /// The maxima of one plane and where they stand.
+    #[inline(always)]
     pub(super) fn forward<T: Float>(&self, x: &[T], y: &mut [T], winners: &mut [u32]) {
         if self.simple {
             self.forward_2x2(x, y, winners);
@@ -112,6 +113,7 @@ impl Plane {
     }
 
     /// The common case of 2 by 2 windows side by side.
+    #[inline(always)]
     fn forward_2x2<T: Float>(&self, x: &[T], y: &mut [T], winners: &mut [u32]) {
         let (width, ow) = (self.width, self.cols.len());
         for (r, (y, winners)) in y
@@ -160,7 +162,7 @@ impl CustomOp1 for MaxPool {
                 .zip(x.par_chunks(h * w))
                 .with_min_len(planes_a_task(h * w))
                 .for_each(|((y, winners), x)| {
-                    plane.forward(x, y, winners);
+                    wide(|| plane.forward(x, y, winners));
                 });
             if self.track {
                 *self.winners.lock().unwrap_or_else(PoisonError::into_inner) = winners;
