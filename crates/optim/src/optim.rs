@@ -1,7 +1,7 @@
 //! [`Optim`]: a [`Rule`] over named parameters, with groups, a schedule, clipping and a state.
 //!
 //! Updates run in place: on the CPU in `f32` and `f64` a step allocates no tensor, unless
-//! clipping has to scale the gradients. Elements are independent of each other, so the bits do
+//! clipping has to scale the gradients or one of them is a parameter's own memory. Elements are independent of each other, so the bits do
 //! not depend on the number of threads.
 //!
 //! Differences from PyTorch: a group is chosen by name, the schedule is a function of the step
@@ -22,6 +22,7 @@
 //! # Ok::<(), mapsto_tensor::Error>(())
 //! ```
 
+use std::collections::HashSet;
 use std::fmt;
 
 use mapsto_tensor::{DType, Float, Gradients, Result, StateDict, Tensor, Var, bail, update};
@@ -153,14 +154,15 @@ impl<R: Rule> Optimizer for Optim<R> {
         if let Some(max) = self.max_norm {
             self.grad_norm = Some(clip_grad_norm(grads, max)?);
         }
-        for entry in &mut self.entries {
-            if let Some(grad) = grads.get(&entry.name) {
+        let grads = apart_from_parameters(&self.entries, grads)?;
+        for (entry, grad) in self.entries.iter_mut().zip(grads) {
+            if let Some(grad) = grad {
                 let rule = &self.rules[entry.group];
                 let at = At {
                     lr: rule.lr() * factor,
                     step: entry.updates + 1,
                 };
-                apply(rule, &at, entry, grad)?;
+                apply(rule, &at, entry, &grad)?;
                 entry.updates += 1;
             }
         }
@@ -250,14 +252,29 @@ fn in_place<T: Float, R: Rule>(rule: &R, at: &At, entry: &Entry, grad: &Tensor) 
             rule.update(at, param, grad, state);
         }
     };
-    if shares_memory(&entry.var, grad) {
-        // Such as the gradient of |p|^2 / 2, which is p. It cannot be read and written at once.
-        return update::in_place(&tensors, &grad.copy()?, update);
-    }
     update::in_place(&tensors, grad, update)
 }
 
-fn shares_memory(a: &Tensor, b: &Tensor) -> bool {
-    let (a, b) = (a.storage_and_layout().0, b.storage_and_layout().0);
-    std::ptr::eq(&raw const *a, &raw const *b)
+/// The gradient of each entry, copied where it is the memory of a parameter: such as the
+/// gradient of `|p|^2 / 2`, which is `p`, or of `p q` by `p`, which is `q`. The updates of a
+/// step would change it, or write what they read.
+fn apart_from_parameters(entries: &[Entry], grads: &Gradients) -> Result<Vec<Option<Tensor>>> {
+    let parameters: HashSet<usize> = entries.iter().map(|entry| memory(&entry.var)).collect();
+    let apart = |entry: &Entry| {
+        let grad = grads.get(&entry.name)?;
+        Some(if parameters.contains(&memory(grad)) {
+            grad.copy()
+        } else {
+            Ok(grad.clone())
+        })
+    };
+    entries
+        .iter()
+        .map(|entry| apart(entry).transpose())
+        .collect()
+}
+
+/// The address that tells a tensor's storage from others.
+fn memory(tensor: &Tensor) -> usize {
+    (&raw const *tensor.storage_and_layout().0) as usize
 }
