@@ -247,12 +247,16 @@ fn in_place<T: Float, R: Rule>(rule: &R, at: &At, entry: &Entry, grad: &Tensor) 
     let tensors: Vec<&Tensor> = std::iter::once(entry.var.as_tensor())
         .chain(&entry.state)
         .collect();
-    let update = |chunks: &mut [&mut [T]], grad: &[T]| {
-        if let Some((param, state)) = chunks.split_first_mut() {
-            rule.update(at, param, grad, state);
-        }
-    };
-    update::in_place(&tensors, grad, update)
+    update::in_place(
+        &tensors,
+        grad,
+        #[inline(always)]
+        |chunks: &mut [&mut [T]], grad: &[T]| {
+            if let Some((param, state)) = chunks.split_first_mut() {
+                rule.update(at, param, grad, state);
+            }
+        },
+    )
 }
 
 /// The gradient of each entry, copied where it is the memory of a parameter: such as the

@@ -238,24 +238,30 @@ pub(crate) fn sum<T: Float>(values: &[T]) -> T {
 
 /// `total[j] += rows[i][j]` over all rows, each column in row order.
 pub(crate) fn add_rows<T: Float>(total: &mut [T], rows: &[T]) {
-    wide(|| {
-        for row in rows.chunks_exact(total.len()) {
-            for (sum, &value) in total.iter_mut().zip(row) {
-                *sum += value;
+    wide(
+        #[inline(always)]
+        || {
+            for row in rows.chunks_exact(total.len()) {
+                for (sum, &value) in total.iter_mut().zip(row) {
+                    *sum += value;
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 /// `f` of every element, in parallel.
 pub(crate) fn map<T: Float>(x: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
     let mut out = vec![T::zero(); x.len()];
     let apply = |out: &mut [T], x: &[T]| {
-        wide(|| {
-            for (out, &x) in out.iter_mut().zip(x) {
-                *out = f(x);
-            }
-        });
+        wide(
+            #[inline(always)]
+            || {
+                for (out, &x) in out.iter_mut().zip(x) {
+                    *out = f(x);
+                }
+            },
+        );
     };
     if x.len() <= CHUNK {
         apply(&mut out, x);
@@ -271,11 +277,14 @@ pub(crate) fn map<T: Float>(x: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
 pub(crate) fn zip<T: Float>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
     let mut out = vec![T::zero(); a.len()];
     let apply = |out: &mut [T], a: &[T], b: &[T]| {
-        wide(|| {
-            for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-                *out = f(a, b);
-            }
-        });
+        wide(
+            #[inline(always)]
+            || {
+                for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                    *out = f(a, b);
+                }
+            },
+        );
     };
     if a.len() <= CHUNK {
         apply(&mut out, a, b);

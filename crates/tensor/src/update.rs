@@ -68,7 +68,10 @@ fn apply<T: Float>(
     update: &(impl Fn(&mut [&mut [T]], &[T]) + Sync),
 ) {
     if grad.len() <= CHUNK {
-        return wide(|| update(slices, grad));
+        return wide(
+            #[inline(always)]
+            || update(slices, grad),
+        );
     }
     let mut tasks: Vec<(Vec<&mut [T]>, &[T])> = grad.chunks(CHUNK).map(|g| (vec![], g)).collect();
     for slice in slices {
@@ -76,9 +79,12 @@ fn apply<T: Float>(
             task.0.push(chunk);
         }
     }
-    tasks
-        .into_par_iter()
-        .for_each(|(mut chunks, grad)| wide(|| update(&mut chunks, grad)));
+    tasks.into_par_iter().for_each(|(mut chunks, grad)| {
+        wide(
+            #[inline(always)]
+            || update(&mut chunks, grad),
+        )
+    });
 }
 
 type Continue<'f, T> = &'f dyn for<'a> Fn(Vec<&'a mut [T]>);

@@ -143,22 +143,31 @@ fn forward_part<T: Float>(
             gemm(&mut planes, kernels, columns, false, s.spread());
             add_bias(&mut planes, places, bias.map(|bias| &bias[first..]));
             let winners = &mut winners[i * group_y..][..group_y];
-            wide(|| finish.apart(&planes, y, winners));
+            wide(
+                #[inline(always)]
+                || finish.apart(&planes, y, winners),
+            );
         } else {
             gemm(y, kernels, columns, false, s.spread());
             add_bias(y, places, bias.map(|bias| &bias[first..]));
-            wide(|| finish.in_place(y));
+            wide(
+                #[inline(always)]
+                || finish.in_place(y),
+            );
         }
     }
 }
 
 fn add_bias<T: Float>(planes: &mut [T], places: usize, bias: Option<&[T]>) {
     let Some(bias) = bias else { return };
-    wide(|| {
-        for (plane, &bias) in planes.chunks_exact_mut(places).zip(bias) {
-            plane.iter_mut().for_each(|p| *p += bias);
-        }
-    });
+    wide(
+        #[inline(always)]
+        || {
+            for (plane, &bias) in planes.chunks_exact_mut(places).zip(bias) {
+                plane.iter_mut().for_each(|p| *p += bias);
+            }
+        },
+    );
 }
 
 /// The gradients that are wanted.
@@ -234,13 +243,19 @@ fn backward_part<T: Float>(
         let grad: &[T] = if finish.is_nothing() {
             after.grad
         } else {
-            wide(|| finish.backward(&after, &mut planes));
+            wide(
+                #[inline(always)]
+                || finish.backward(&after, &mut planes),
+            );
             &planes
         };
         if !db.is_empty() {
             let rows = grad.chunks_exact(places);
             let db = db[first..].iter_mut();
-            wide(|| db.zip(rows).for_each(|(b, row)| *b += sum(row)));
+            wide(
+                #[inline(always)]
+                || db.zip(rows).for_each(|(b, row)| *b += sum(row)),
+            );
         }
         let grad = Mat::new(grad, channels, places);
         if !dw.is_empty() {

@@ -73,11 +73,14 @@ fn forward<T: Float>(
     let (x, weight) = (Mat::new(x, rows, input), Mat::new(weight, out, input));
     let mut y = product(x, weight.t(), Spread::Pool);
     if let Some(bias) = bias {
-        wide(|| {
-            for row in y.chunks_exact_mut(out.max(1)) {
-                row.iter_mut().zip(bias).for_each(|(y, &b)| *y += b);
-            }
-        });
+        wide(
+            #[inline(always)]
+            || {
+                for row in y.chunks_exact_mut(out.max(1)) {
+                    row.iter_mut().zip(bias).for_each(|(y, &b)| *y += b);
+                }
+            },
+        );
     }
     y
 }

@@ -162,7 +162,7 @@ impl CustomOp1 for MaxPool {
                 .zip(x.par_chunks(h * w))
                 .with_min_len(planes_a_task(h * w))
                 .for_each(|((y, winners), x)| {
-                    wide(|| plane.forward(x, y, winners));
+                    wide(#[inline(always)] || plane.forward(x, y, winners));
                 });
             if self.track {
                 *self.winners.lock().unwrap_or_else(PoisonError::into_inner) = winners;
