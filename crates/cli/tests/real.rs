@@ -59,5 +59,5 @@ fn a_few_hundred_steps_learn_mnist() {
     ];
     let trained = mapsto(folder.path(), &[&arguments[..], &["--json"]].concat()).json();
     let accuracy = trained["metrics"]["test"]["accuracy"].as_f64().unwrap();
-    assert!(accuracy > 0.94, "{accuracy}");
+    assert!(accuracy > 0.92, "{accuracy}");
 }

@@ -48,9 +48,12 @@ fn trained() -> &'static Trained {
     static TRAINED: OnceLock<Trained> = OnceLock::new();
     TRAINED.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
-        let run = RunFolder::create(folder.path(), "cnn", Some("run")).unwrap();
         let recipe = Recipe::new(settings()).unwrap();
-        recipe.record(&run, "test").unwrap();
+        let run =
+            RunFolder::create::<mapsto_models::Error>(folder.path(), "cnn", Some("run"), |run| {
+                recipe.record(run, "test")
+            })
+            .unwrap();
         let report = recipe.train(&run, false, Options::default()).unwrap();
         Trained { folder, report }
     })
