@@ -1,5 +1,11 @@
 //! The state dict: PyTorch's names, exact continuation, and loading that changes all or nothing.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests too"
+)]
+
 mod common;
 
 use common::{Params, all_bits, every_rule, gradients, params};

@@ -2,21 +2,22 @@
 //!
 //! ```text
 //! runs/cnn-20260102-030405-1a2b/
-//!   config.toml   env.json   data.json   summary.txt   log.txt
+//!   run.json   config.toml   env.json   data.json   summary.txt   log.txt
 //!   metrics.jsonl   metrics.csv   result.json
 //!   checkpoints/last.safetensors   checkpoints/best.safetensors
 //!   LOCK
 //! ```
 //!
-//! Files are replaced atomically. `LOCK` is held by the training process; the system releases
+//! `run.json` holds the recipe. Files are replaced atomically. `LOCK` is held by the training process; the system releases
 //! it however the process ends, so a killed run can be resumed at once.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use mapsto_tensor::checkpoint::{remove_leftovers, write_atomic};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
@@ -27,14 +28,28 @@ pub struct RunFolder {
     _lock: Option<File>,
 }
 
+/// What `run.json` says.
+#[derive(Debug, Serialize, Deserialize)]
+struct About {
+    recipe: String,
+}
+
+const ABOUT: &str = "run.json";
+
 impl RunFolder {
     /// Makes a new folder under `root`, called `name` or `<recipe>-<UTC time>-<id>`.
     ///
     /// # Errors
-    /// When the folder exists already or cannot be made.
+    /// When the name is no plain folder name, or the folder exists already or cannot be made.
     pub fn create(root: &Path, recipe: &str, name: Option<&str>) -> Result<Self> {
         let name = name.map_or_else(|| automatic_name(recipe), str::to_owned);
         let path = root.join(&name);
+        if path.file_name() != Some(OsStr::new(&name)) || path.parent() != Some(root) {
+            return Err(Error::Run {
+                path: PathBuf::from(name),
+                reason: "a run's name is the name of a folder, not a path".to_owned(),
+            });
+        }
         std::fs::create_dir_all(root).map_err(Error::io("make the folder", root))?;
         std::fs::create_dir(&path).map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => Error::Run {
@@ -52,10 +67,13 @@ impl RunFolder {
         let checkpoints = path.join("checkpoints");
         std::fs::create_dir(&checkpoints).map_err(Error::io("make the folder", checkpoints))?;
         let lock = lock(&path)?;
-        Ok(Self {
+        let run = Self {
             path,
             _lock: Some(lock),
-        })
+        };
+        let recipe = recipe.to_owned();
+        run.write_json(ABOUT, &About { recipe })?;
+        Ok(run)
     }
 
     /// Takes over an existing folder to go on training in it, and removes what a killed process
@@ -90,11 +108,11 @@ impl RunFolder {
         })
     }
 
-    /// The newest run of `recipe` under `root` that has no result yet.
+    /// The newest run of `recipe` under `root`, whatever its name, that has no result yet. The
+    /// newest is the one whose `config.toml` was written last.
     pub fn newest_unfinished(root: &Path, recipe: &str) -> Option<PathBuf> {
         let is_open = |path: &PathBuf| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.starts_with(recipe)
+            recipe_of(path).is_some_and(|of| of == recipe)
                 && path.join("config.toml").is_file()
                 && !path.join("result.json").exists()
         };
@@ -149,6 +167,12 @@ impl RunFolder {
         let text = text.map_err(Error::io("write", self.file(name)))?;
         self.write_text(name, &(text + "\n"))
     }
+}
+
+fn recipe_of(path: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(path.join(ABOUT)).ok()?;
+    let about: About = serde_json::from_str(&text).ok()?;
+    Some(about.recipe)
 }
 
 fn lock(path: &Path) -> Result<File> {
