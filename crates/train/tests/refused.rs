@@ -1,6 +1,10 @@
 //! Snapshots that cannot be resumed from: typed errors, and nothing has changed.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests are tests too"
+)]
 
 mod common;
 

@@ -1,6 +1,10 @@
 //! Run folders: names, the lock, which run is the newest, and what a kill leaves behind.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests are tests too"
+)]
 
 use std::fs::File;
 use std::path::Path;

@@ -45,7 +45,7 @@ impl Callback for LastCheckpoint {
     fn on_batch_end(&mut self, context: &mut Context<'_>) -> Result<()> {
         if self
             .every_steps
-            .is_some_and(|every| context.position.step % every == 0)
+            .is_some_and(|every| context.position.step.is_multiple_of(every))
         {
             context.take_snapshot();
         }

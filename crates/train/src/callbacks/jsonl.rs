@@ -90,7 +90,7 @@ impl Callback for JsonlLog {
     fn on_batch_end(&mut self, context: &mut Context<'_>) -> Result<()> {
         // The figures after the last batch are those of the epoch, which follow.
         let is_last = context.batches == Some(context.position.batch);
-        if is_last || context.position.step % self.every_steps != 0 {
+        if is_last || !context.position.step.is_multiple_of(self.every_steps) {
             return Ok(());
         }
         self.write(context.position, context.position.epoch, context.logs)
