@@ -44,7 +44,7 @@ impl RunFolder {
     pub fn create(root: &Path, recipe: &str, name: Option<&str>) -> Result<Self> {
         let name = name.map_or_else(|| automatic_name(recipe), str::to_owned);
         let path = root.join(&name);
-        if path.file_name() != Some(OsStr::new(&name)) || path.parent() != Some(root) {
+        if path.file_name() != Some(OsStr::new(&name)) {
             return Err(Error::Run {
                 path: PathBuf::from(name),
                 reason: "a run's name is the name of a folder, not a path".to_owned(),

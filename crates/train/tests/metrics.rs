@@ -120,9 +120,11 @@ fn undefined_scores_are_no_free_hits() {
         assert_eq!(value_of(Accuracy::default(), &all), 1.0 / 3.0);
         assert_eq!(value_of(TopK::new(1), &all), 1.0 / 3.0);
         assert_eq!(value_of(TopK::new(2), &all), 2.0 / 3.0);
-        let one = output(&[vec![5.0, nan, 1.0], vec![5.0, nan, 1.0]], &[0, 1]);
-        assert_eq!(value_of(Accuracy::default(), &one), 0.5);
-        assert_eq!(value_of(TopK::new(1), &one), 0.5);
+        for (target, share) in [(0, 0.0), (1, 1.0), (2, 0.0)] {
+            let one = output(&[vec![5.0, nan, 1.0]], &[target]);
+            assert_eq!(value_of(Accuracy::default(), &one), share);
+            assert_eq!(value_of(TopK::new(1), &one), share);
+        }
     }
 }
 

@@ -139,6 +139,9 @@ fn losses_are_averaged_over_samples_not_over_batches() {
     let history = trainer.fit(1, &batches).unwrap();
     assert_eq!(history.values("train.loss"), [4.0]);
     assert_eq!(trainer.evaluate(batches(0)).unwrap()["loss"], 4.0);
+    // Each epoch has a mean of its own.
+    let history = trainer.fit(2, numbers(&[&[6.0], &[8.0]])).unwrap();
+    assert_eq!(history.values("train.loss"), [4.0, 7.0]);
 }
 
 #[test]
