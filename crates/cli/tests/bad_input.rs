@@ -55,7 +55,7 @@ fn arguments_and_settings() {
         &["train.patience", "data.val_fraction"],
     );
     train(&["--momentum", "1"], &["optim.momentum", "[0, 1)"]);
-    train(&["--name", "a/b"], &["a/b", "name of a run"]);
+    train(&["--name", "a/b"], &["a/b", "name of a folder"]);
     train(&["--optimizer", "adamm"], &["optim.name", "adamm", "adamw"]);
     train(&["--preset", "lenet"], &["model.preset", "lenet5"]);
     train(

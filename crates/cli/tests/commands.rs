@@ -41,6 +41,7 @@ fn train_then_eval_then_predict() {
         "metrics.csv",
         "metrics.jsonl",
         "result.json",
+        "run.json",
         "summary.txt",
     ];
     assert_eq!(names, expected);

@@ -1,5 +1,11 @@
 //! Every rule finds the minimum of a convex function that is known beforehand.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests too"
+)]
+
 mod common;
 
 use common::{adam, adamw, sgd};

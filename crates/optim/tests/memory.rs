@@ -1,5 +1,11 @@
 //! How updates reach memory: gradients that share it, large tensors, threads, other dtypes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests too"
+)]
+
 mod common;
 
 use common::{Params, adam, all_bits, every_rule, gradients, tensor};

@@ -1,5 +1,11 @@
 //! What `Optim` adds to a rule: groups, schedule, clipping, and checks before any change.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests too"
+)]
+
 mod common;
 
 use common::{Params, all_bits, every_rule, gradients, params, tensor};

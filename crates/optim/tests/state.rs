@@ -1,5 +1,11 @@
 //! The state dict: PyTorch's names, exact continuation, and loading that changes all or nothing.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests are tests too"
+)]
+
 mod common;
 
 use common::{Params, all_bits, every_rule, gradients, params};
@@ -8,7 +14,11 @@ use mapsto_tensor::{DType, Device, StateDict, Tensor};
 
 /// `bias` has a gradient in every third step only.
 fn step(optimizer: &mut dyn Optimizer, params: &Params, number: u64) {
-    let without: &[&str] = if number % 3 == 0 { &[] } else { &["bias"] };
+    let without: &[&str] = if number.is_multiple_of(3) {
+        &[]
+    } else {
+        &["bias"]
+    };
     let mut grads = gradients(params, number, without);
     optimizer.step(&mut grads).unwrap();
 }

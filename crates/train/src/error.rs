@@ -11,11 +11,12 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The source of batches failed.
-    #[error("batch {batch} of epoch {epoch}: {error}")]
+    /// The source of batches failed, in an epoch of training or, without one, in an evaluation
+    /// or prediction.
+    #[error("batch {batch} of {}: {error}", pass(*.epoch))]
     #[allow(missing_docs)]
     Batch {
-        epoch: usize,
+        epoch: Option<usize>,
         batch: usize,
         error: BoxError,
     },
@@ -34,6 +35,10 @@ pub enum Error {
     #[error("nothing called \"{name}\" is measured; there are {known}")]
     #[allow(missing_docs)]
     UnknownMetric { name: String, known: String },
+    /// Callbacks keep their state under their names.
+    #[error("two callbacks are called \"{name}\"; their states would overwrite each other")]
+    #[allow(missing_docs)]
+    DuplicateCallback { name: &'static str },
     /// A checkpoint could not be written, read or used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -63,7 +68,30 @@ pub enum Error {
 /// Result with this crate's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+fn pass(epoch: Option<usize>) -> String {
+    epoch.map_or_else(
+        || "the evaluation or prediction".to_owned(),
+        |epoch| format!("epoch {epoch}"),
+    )
+}
+
 impl Error {
+    /// Of batch `batch` in a pass without training.
+    pub(crate) fn batch(batch: usize, error: impl Into<BoxError>) -> Self {
+        Self::Batch {
+            epoch: None,
+            batch,
+            error: error.into(),
+        }
+    }
+
+    pub(crate) fn not_resumable(reason: String) -> Self {
+        Self::NotResumable {
+            path: "the checkpoint".to_owned(),
+            reason,
+        }
+    }
+
     pub(crate) fn io(
         action: &'static str,
         path: impl Into<PathBuf>,

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::callback::Logs;
 use crate::error::{BoxError, Error, Result};
+use crate::float;
 use crate::metric::Metric;
 use crate::objective::{Objective, Output};
 
@@ -101,12 +102,13 @@ impl Measure {
             .iter()
             .map(|metric| (metric.name(), metric.state()))
             .collect();
-        serde_json::json!({"loss_sum": self.loss_sum, "samples": self.samples, "metrics": metrics})
+        let loss_sum = float::to_json(self.loss_sum);
+        serde_json::json!({"loss_sum": loss_sum, "samples": self.samples, "metrics": metrics})
     }
 
     pub(crate) fn load_state(&mut self, state: &Value) -> Result<(), String> {
-        let number = |key: &str| state[key].as_f64().ok_or_else(|| format!("no {key}"));
-        (self.loss_sum, self.samples) = (number("loss_sum")?, number("samples")? as usize);
+        self.loss_sum = float::from_json(&state["loss_sum"]).ok_or("no loss_sum")?;
+        self.samples = state["samples"].as_u64().ok_or("no samples")? as usize;
         for metric in &mut self.metrics {
             let state = &state["metrics"][metric.name()];
             metric
@@ -134,11 +136,7 @@ pub(crate) fn evaluate_into<B, E: Into<BoxError>>(
     batches: impl IntoIterator<Item = Result<B, E>>,
 ) -> Result<Scores> {
     for (number, batch) in batches.into_iter().enumerate() {
-        let batch = batch.map_err(|e| Error::Batch {
-            epoch: 0,
-            batch: number,
-            error: e.into(),
-        })?;
+        let batch = batch.map_err(|error| Error::batch(number, error))?;
         let output = objective.compute_loss(&batch, false)?;
         measure.update(loss_value(&output)?, &output)?;
     }
@@ -172,11 +170,7 @@ pub fn predict<B, E: Into<BoxError>>(
 ) -> Result<Tensor> {
     let mut rows = vec![];
     for (number, batch) in batches.into_iter().enumerate() {
-        let batch = batch.map_err(|e| Error::Batch {
-            epoch: 0,
-            batch: number,
-            error: e.into(),
-        })?;
+        let batch = batch.map_err(|error| Error::batch(number, error))?;
         rows.push(objective.compute_loss(&batch, false)?.predictions.detach());
     }
     if rows.is_empty() {

@@ -14,6 +14,7 @@ pub struct EpochRecord {
     /// Seconds of training and validation.
     pub seconds: f64,
     /// Figures under names such as `train.loss`, `val.accuracy`.
+    #[serde(with = "crate::float::logs")]
     pub logs: Logs,
 }
 

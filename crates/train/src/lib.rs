@@ -5,6 +5,7 @@ mod callbacks;
 mod environment;
 mod error;
 mod evaluate;
+mod float;
 mod history;
 mod metric;
 mod metrics;

@@ -1,8 +1,11 @@
 //! Metrics of classification: accuracy, top-k accuracy, confusion matrix with macro F1.
 //!
-//! Predictions are scores `(N, C)`, targets labels `(N)`. Ties go to the smaller class.
+//! Predictions are scores `(N, C)`, targets labels `(N)`. Ties go to the smaller class, and NaN
+//! ranks above every number, as in PyTorch.
 
-use mapsto_tensor::{DType, Result, Tensor, bail};
+use std::cmp::Ordering;
+
+use mapsto_tensor::{DType, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -16,7 +19,7 @@ fn rows(output: &Output) -> Result<(Vec<Vec<f64>>, Vec<u32>)> {
         .detach()
         .to_dtype(DType::F64)?
         .to_vec2::<f64>()?;
-    let labels: Vec<u32> = labels(&output.targets)?;
+    let labels: Vec<u32> = output.targets.to_dtype(DType::U32)?.to_vec1()?;
     if scores.len() != labels.len() {
         bail!(
             "{} rows of predictions for {} targets",
@@ -24,27 +27,47 @@ fn rows(output: &Output) -> Result<(Vec<Vec<f64>>, Vec<u32>)> {
             labels.len()
         );
     }
+    for (row, &label) in scores.iter().zip(&labels) {
+        if label as usize >= row.len() {
+            bail!("target {label} is not one of {} classes", row.len());
+        }
+    }
     Ok((scores, labels))
 }
 
-fn labels(targets: &Tensor) -> Result<Vec<u32>> {
-    targets.to_dtype(DType::U32)?.to_vec1()
+fn rank(a: f64, b: f64) -> Ordering {
+    a.partial_cmp(&b)
+        .unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
 }
 
 /// The first largest score.
 fn argmax(row: &[f64]) -> usize {
-    let best = |best: usize, i: usize| if row[i] > row[best] { i } else { best };
+    let best = |best: usize, i: usize| {
+        if rank(row[i], row[best]).is_gt() {
+            i
+        } else {
+            best
+        }
+    };
     (1..row.len()).fold(0, best)
 }
 
+/// The state is the metric itself; `$fits(own, loaded)` tells whether it is one of this metric.
 macro_rules! state_by_serde {
-    () => {
+    ($fits:expr) => {
         fn state(&self) -> Value {
             json!(self)
         }
 
         fn load_state(&mut self, state: &Value) -> serde_json::Result<()> {
-            *self = Self::deserialize(state)?;
+            let fits: fn(&Self, &Self) -> bool = $fits;
+            let loaded = Self::deserialize(state)?;
+            if !fits(self, &loaded) {
+                return Err(serde::de::Error::custom(
+                    "it is the state of another metric",
+                ));
+            }
+            *self = loaded;
             Ok(())
         }
 
@@ -90,7 +113,7 @@ impl Metric for Accuracy {
         *self = Self::default();
     }
 
-    state_by_serde!();
+    state_by_serde!(|_, _| true);
 }
 
 /// Share of samples whose target is among the `k` largest scores.
@@ -126,16 +149,12 @@ impl Metric for TopK {
         let (scores, labels) = rows(output)?;
         for (row, &label) in scores.iter().zip(&labels) {
             let label = label as usize;
-            let Some(&own) = row.get(label) else {
-                bail!("target {label} is not one of {} classes", row.len());
+            let is_ahead = |class: &usize| match rank(row[*class], row[label]) {
+                Ordering::Greater => true,
+                Ordering::Equal => *class < label,
+                Ordering::Less => false,
             };
-            let ahead =
-                |(class, &score): (usize, &f64)| score > own || score == own && class < label;
-            let place = row
-                .iter()
-                .enumerate()
-                .filter(|&(c, s)| ahead((c, s)))
-                .count();
+            let place = (0..row.len()).filter(is_ahead).count();
             self.correct += u64::from(place < self.k);
         }
         self.samples += labels.len() as u64;
@@ -150,7 +169,7 @@ impl Metric for TopK {
         *self = Self::new(self.k);
     }
 
-    state_by_serde!();
+    state_by_serde!(|own, loaded| own.k == loaded.k);
 }
 
 /// Counts of (target, prediction) pairs; its figure is macro F1, the mean over classes of
@@ -214,6 +233,9 @@ impl Metric for ConfusionMatrix {
     }
 
     fn value(&self) -> f64 {
+        if self.counts.iter().all(|&count| count == 0) {
+            return f64::NAN;
+        }
         let total: f64 = (0..self.classes).map(|class| self.scores(class).2).sum();
         total / self.classes as f64
     }
@@ -235,5 +257,7 @@ impl Metric for ConfusionMatrix {
         *self = Self::new(self.classes);
     }
 
-    state_by_serde!();
+    state_by_serde!(|own, loaded| {
+        own.classes == loaded.classes && own.counts.len() == loaded.counts.len()
+    });
 }

@@ -2,21 +2,22 @@
 //!
 //! ```text
 //! runs/cnn-20260102-030405-1a2b/
-//!   config.toml   env.json   data.json   summary.txt   log.txt
+//!   run.json   config.toml   env.json   data.json   summary.txt   log.txt
 //!   metrics.jsonl   metrics.csv   result.json
 //!   checkpoints/last.safetensors   checkpoints/best.safetensors
 //!   LOCK
 //! ```
 //!
-//! Files are replaced atomically. `LOCK` is held by the training process; the system releases
+//! `run.json` holds the recipe. Files are replaced atomically. `LOCK` is held by the training process; the system releases
 //! it however the process ends, so a killed run can be resumed at once.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use mapsto_tensor::checkpoint::{remove_leftovers, write_atomic};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
@@ -27,12 +28,21 @@ pub struct RunFolder {
     _lock: Option<File>,
 }
 
+/// What `run.json` says.
+#[derive(Debug, Serialize, Deserialize)]
+struct About {
+    recipe: String,
+}
+
+const ABOUT: &str = "run.json";
+
 impl RunFolder {
     /// Makes a new folder under `root`, called `name` or `<recipe>-<UTC time>-<id>`, with what
     /// `prepare` writes into it. It appears whole or not at all.
     ///
     /// # Errors
-    /// When the folder exists already or cannot be made, and whatever `prepare` returns.
+    /// When the name is no plain folder name, the folder exists already or cannot be made, and
+    /// whatever `prepare` returns.
     pub fn create<E: From<Error>>(
         root: &Path,
         recipe: &str,
@@ -41,8 +51,8 @@ impl RunFolder {
     ) -> Result<Self, E> {
         let name = name.map_or_else(|| automatic_name(recipe), str::to_owned);
         let path = root.join(&name);
-        if Path::new(&name).file_name() != Some(name.as_ref()) {
-            let reason = "the name of a run must be that of a folder, without \"/\"".to_owned();
+        if path.file_name() != Some(OsStr::new(&name)) {
+            let reason = "a run's name is the name of a folder, not a path".to_owned();
             return Err(Error::Run { path, reason }.into());
         }
         if path.exists() {
@@ -53,7 +63,7 @@ impl RunFolder {
         }
         std::fs::create_dir_all(root).map_err(Error::io("make the folder", root))?;
         let hidden = root.join(format!(".{name}-{}", std::process::id()));
-        let made = Self::prepared(&hidden, &path, prepare);
+        let made = Self::prepared(&hidden, &path, recipe, prepare);
         if made.is_err() {
             // The first error is the one to report.
             let _ = std::fs::remove_dir_all(&hidden);
@@ -64,6 +74,7 @@ impl RunFolder {
     fn prepared<E: From<Error>>(
         hidden: &Path,
         path: &Path,
+        recipe: &str,
         prepare: impl FnOnce(&Self) -> Result<(), E>,
     ) -> Result<Self, E> {
         for folder in [hidden.to_owned(), hidden.join("checkpoints")] {
@@ -73,6 +84,8 @@ impl RunFolder {
             path: hidden.to_owned(),
             _lock: Some(lock(hidden)?),
         };
+        let recipe = recipe.to_owned();
+        run.write_json(ABOUT, &About { recipe })?;
         prepare(&run)?;
         std::fs::rename(hidden, path).map_err(Error::io("make the folder", path))?;
         run.path = path.to_owned();
@@ -111,11 +124,11 @@ impl RunFolder {
         })
     }
 
-    /// The newest run of `recipe` under `root` that has no result yet.
+    /// The newest run of `recipe` under `root`, whatever its name, that has no result yet. The
+    /// newest is the one whose `config.toml` was written last.
     pub fn newest_unfinished(root: &Path, recipe: &str) -> Option<PathBuf> {
         let is_open = |path: &PathBuf| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.starts_with(recipe)
+            recipe_of(path).is_some_and(|of| of == recipe)
                 && path.join("config.toml").is_file()
                 && !path.join("result.json").exists()
         };
@@ -180,6 +193,12 @@ impl RunFolder {
         let text = text.map_err(Error::io("write", self.file(name)))?;
         self.write_text(name, &(text + "\n"))
     }
+}
+
+fn recipe_of(path: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(path.join(ABOUT)).ok()?;
+    let about: About = serde_json::from_str(&text).ok()?;
+    Some(about.recipe)
 }
 
 fn lock(path: &Path) -> Result<File> {

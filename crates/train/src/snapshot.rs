@@ -81,7 +81,8 @@ impl Snapshot {
     /// Puts weights, optimizers and this thread's generator back and returns the position.
     ///
     /// # Errors
-    /// When the snapshot holds weights only, or another model or optimizer.
+    /// [`Error::NotResumable`] when the snapshot holds weights only or another optimizer,
+    /// [`Error::Checkpoint`] when another model. Nothing has changed then.
     pub fn restore(
         &self,
         store: &ParamStore,
@@ -89,17 +90,32 @@ impl Snapshot {
     ) -> Result<Position> {
         let position: Position = self.training("position")?;
         let generator: Generator = self.training("generator")?;
-        // The optimizers check first, so that a misfit changes no weights.
         let report = store.compare(&self.weights());
         if !report.is_exact() {
             return Err(mapsto_tensor::CheckpointError::Mismatch(report).into());
         }
-        for (name, optimizer) in optimizers {
-            optimizer.load_state_dict(&self.tensors_of(name))?;
-        }
+        self.restore_optimizers(optimizers)?;
         store.load_state_dict(&self.weights(), true)?;
         rng::set_generator(generator);
         Ok(position)
+    }
+
+    /// All of them, or none.
+    fn restore_optimizers(&self, optimizers: &mut [(&str, &mut dyn Optimizer)]) -> Result<()> {
+        let before = optimizers
+            .iter()
+            .map(|(_, optimizer)| optimizer.state_dict());
+        let before: Vec<StateDict> = before.collect::<Result<_, _>>()?;
+        let restored = optimizers.iter_mut().try_for_each(|(name, optimizer)| {
+            let loaded = optimizer.load_state_dict(&self.tensors_of(name));
+            loaded.map_err(|error| Error::not_resumable(format!("optimizer \"{name}\": {error}")))
+        });
+        if restored.is_err() {
+            for ((_, optimizer), state) in optimizers.iter_mut().zip(&before) {
+                optimizer.load_state_dict(state)?;
+            }
+        }
+        restored
     }
 
     /// Weights and buffers alone: what a finished model needs.
@@ -149,9 +165,10 @@ impl Snapshot {
             .get("training")
             .and_then(|t| t.get(key));
         let value = value.cloned().unwrap_or(Value::Null);
-        serde_json::from_value(value).map_err(|error| Error::NotResumable {
-            path: "the checkpoint".to_owned(),
-            reason: format!("its state of training has no usable \"{key}\" ({error})"),
+        serde_json::from_value(value).map_err(|error| {
+            Error::not_resumable(format!(
+                "its state of training has no usable \"{key}\" ({error})"
+            ))
         })
     }
 

@@ -4,12 +4,13 @@
 //! calls the callbacks, and can go on from a [`Snapshot`] at any step to the same bits. Nothing
 //! here is hidden: a loop written by hand uses the same parts.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use mapsto_optim::{IntoOptimizer, Optimizer};
-use mapsto_tensor::{ParamStore, Tensor, backward, rng};
+use mapsto_tensor::{ParamStore, StateDict, Tensor, backward, rng};
 use serde_json::{Value, json};
 
 use crate::callback::{Callback, Context, Logs, StopReason};
@@ -155,30 +156,46 @@ impl<O> Trainer<O> {
     /// Takes over a snapshot of a trainer with the same parts; `fit` then goes on from there.
     ///
     /// # Errors
-    /// When the snapshot belongs to another model, optimizer or set of callbacks.
+    /// When the snapshot belongs to another model, optimizer or set of callbacks; nothing has
+    /// changed then.
     pub fn resume(&mut self, snapshot: &Snapshot) -> Result<()> {
-        let misfit = |reason: String| Error::NotResumable {
-            path: "the checkpoint".to_owned(),
-            reason,
-        };
         let history: History = snapshot.training("history")?;
-        let states: Value = snapshot.training("callbacks")?;
-        self.position = snapshot.restore(&self.store, &mut [("optim", &mut *self.optimizer)])?;
-        self.measure
+        let mut measure = self.measure.fresh();
+        measure
             .load_state(&snapshot.training("measure")?)
-            .map_err(misfit)?;
-        self.history = history;
+            .map_err(Error::not_resumable)?;
+        let before: Vec<(Value, StateDict)> = self
+            .callbacks
+            .iter()
+            .map(|callback| (callback.state(), callback.tensors()))
+            .collect();
+        let restored = self
+            .resume_callbacks(snapshot)
+            .and_then(|()| snapshot.restore(&self.store, &mut [("optim", &mut *self.optimizer)]));
+        if restored.is_err() {
+            for (callback, (state, tensors)) in self.callbacks.iter_mut().zip(before) {
+                // What a callback said about itself it takes back; the first error is reported.
+                let _ = callback.load_state(&state, tensors);
+            }
+        }
+        self.position = restored?;
+        (self.measure, self.history) = (measure, history);
+        Ok(())
+    }
+
+    fn resume_callbacks(&mut self, snapshot: &Snapshot) -> Result<()> {
+        let states: Value = snapshot.training("callbacks")?;
         for callback in &mut self.callbacks {
             let name = callback.name();
-            let Some(state) = states.get(name) else {
-                return Err(misfit(format!(
+            let state = states.get(name).ok_or_else(|| {
+                Error::not_resumable(format!(
                     "the run was trained without the callback \"{name}\""
-                )));
-            };
+                ))
+            })?;
             let tensors = snapshot.tensors_of(&format!("callback/{name}"));
             callback
                 .load_state(state, tensors)
-                .map_err(|error| misfit(format!("callback {name}: {error}")))?;
+                .map_err(|error| Error::not_resumable(format!("callback {name}: {error}")))?;
         }
         Ok(())
     }
@@ -258,6 +275,7 @@ impl<O> Trainer<O> {
         I: IntoIterator<Item = Result<B, E>>,
         E: Into<BoxError>,
     {
+        self.check_callbacks()?;
         (self.stop, self.samples) = (None, 0);
         let mut audited = false;
         self.emit(Event::FitStart, epochs, None, &Logs::new())?;
@@ -272,7 +290,7 @@ impl<O> Trainer<O> {
                     ..
                 } = self.position;
                 let batch = batch.map_err(|e| Error::Batch {
-                    epoch,
+                    epoch: Some(epoch),
                     batch: number,
                     error: e.into(),
                 })?;
@@ -297,6 +315,16 @@ impl<O> Trainer<O> {
         let logs = self.history.epochs.last().map(|record| record.logs.clone());
         self.emit(Event::FitEnd, epochs, None, &logs.unwrap_or_default())?;
         Ok(self.history.clone())
+    }
+
+    fn check_callbacks(&self) -> Result<()> {
+        let mut names = BTreeSet::new();
+        for name in self.callbacks.iter().map(|callback| callback.name()) {
+            if !names.insert(name) {
+                return Err(Error::DuplicateCallback { name });
+            }
+        }
+        Ok(())
     }
 
     /// Forward pass, loss, backward pass, update.

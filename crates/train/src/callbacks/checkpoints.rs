@@ -12,8 +12,7 @@ use crate::snapshot::Snapshot;
 
 /// Writes the whole state of training after every epoch, and every some steps.
 ///
-/// Add it after the callbacks whose state it should hold as of the same event; snapshots are
-/// taken once all callbacks have seen an event, so the order does not matter for that.
+/// A snapshot is taken once all callbacks have seen an event, so their order does not matter.
 #[derive(Debug, Clone)]
 #[doc(alias = "BackupAndRestore")]
 pub struct LastCheckpoint {
@@ -46,7 +45,7 @@ impl Callback for LastCheckpoint {
     fn on_batch_end(&mut self, context: &mut Context<'_>) -> Result<()> {
         if self
             .every_steps
-            .is_some_and(|every| context.position.step % every == 0)
+            .is_some_and(|every| context.position.step.is_multiple_of(every))
         {
             context.take_snapshot();
         }
@@ -97,6 +96,15 @@ impl Callback for BestCheckpoint {
         "best_checkpoint"
     }
 
+    fn on_fit_start(&mut self, context: &mut Context<'_>) -> Result<()> {
+        // The snapshot that was resumed from is of the best epoch, and the run may have been
+        // killed before this file followed.
+        if self.due {
+            context.take_snapshot();
+        }
+        Ok(())
+    }
+
     fn on_epoch_end(&mut self, context: &mut Context<'_>) -> Result<()> {
         self.due = match &mut self.monitor {
             Some(monitor) => monitor.observe(context.logs, context.position.epoch - 1)?,
@@ -118,11 +126,12 @@ impl Callback for BestCheckpoint {
     }
 
     fn state(&self) -> Value {
-        json!(self.monitor)
+        json!({"monitor": self.monitor, "due": self.due})
     }
 
     fn load_state(&mut self, state: &Value, _: mapsto_tensor::StateDict) -> serde_json::Result<()> {
-        self.monitor = Option::deserialize(state)?;
+        self.monitor = Option::deserialize(&state["monitor"])?;
+        self.due = bool::deserialize(&state["due"])?;
         Ok(())
     }
 }

@@ -11,7 +11,8 @@ use crate::error::Result;
 /// Ends `fit` after `patience` epochs without improvement.
 ///
 /// However `fit` ends, the weights of the best epoch are put back at its end (Keras'
-/// `restore_best_weights`). A resumed run remembers them.
+/// `restore_best_weights`). A resumed run remembers them, and one whose patience was spent stays
+/// stopped: `fit` trains no further epoch.
 #[derive(Debug, Clone)]
 pub struct EarlyStopping {
     monitor: Monitor,
@@ -30,11 +31,30 @@ impl EarlyStopping {
             best_weights: StateDict::new(),
         }
     }
+
+    fn stop_if_spent(&self, context: &mut Context<'_>) {
+        if self.waited >= self.patience {
+            let Monitor {
+                name, best_epoch, ..
+            } = &self.monitor;
+            context.stop(format!(
+                "{name} has not improved for {} epochs; best was epoch {}",
+                self.waited,
+                best_epoch + 1
+            ));
+        }
+    }
 }
 
 impl Callback for EarlyStopping {
     fn name(&self) -> &'static str {
         "early_stopping"
+    }
+
+    fn on_fit_start(&mut self, context: &mut Context<'_>) -> Result<()> {
+        // The run was killed after the checkpoint of its last epoch, before it had ended.
+        self.stop_if_spent(context);
+        Ok(())
     }
 
     fn on_epoch_end(&mut self, context: &mut Context<'_>) -> Result<()> {
@@ -50,16 +70,7 @@ impl Callback for EarlyStopping {
             return Ok(());
         }
         self.waited += 1;
-        if self.waited >= self.patience {
-            let Monitor {
-                name, best_epoch, ..
-            } = &self.monitor;
-            context.stop(format!(
-                "{name} has not improved for {} epochs; best was epoch {}",
-                self.waited,
-                best_epoch + 1
-            ));
-        }
+        self.stop_if_spent(context);
         Ok(())
     }
 

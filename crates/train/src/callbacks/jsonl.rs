@@ -1,11 +1,14 @@
-//! Figures as JSON lines: `{"step", "epoch", "split", "name", "value", "time"}`.
+//! Figures as JSON lines: `{"step", "epoch", "split", "name", "value", "time"}`; a value that is
+//! not finite is `null`.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use mapsto_tensor::StateDict;
 use mapsto_tensor::checkpoint::write_atomic;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::callback::{Callback, Context, Logs};
@@ -14,11 +17,13 @@ use crate::snapshot::Position;
 
 /// Appends figures to a file: running ones every some steps, all of them after an epoch.
 ///
-/// A resumed run first removes the lines of steps that it is going to repeat.
+/// A resumed run first removes the lines written after the snapshot it goes on from.
 #[derive(Debug)]
 pub struct JsonlLog {
     path: PathBuf,
     every_steps: u64,
+    /// Lines written so far.
+    lines: usize,
     file: Option<File>,
 }
 
@@ -28,6 +33,7 @@ impl JsonlLog {
         Self {
             path: path.into(),
             every_steps: 50,
+            lines: 0,
             file: None,
         }
     }
@@ -46,27 +52,24 @@ impl JsonlLog {
             });
             text += &format!("{line}\n");
         }
-        match &mut self.file {
-            Some(file) => file
-                .write_all(text.as_bytes())
-                .map_err(Error::io("write", &self.path)),
-            None => Ok(()),
+        if let Some(file) = &mut self.file {
+            let written = file.write_all(text.as_bytes());
+            written.map_err(Error::io("write", &self.path))?;
+            self.lines += logs.len();
         }
+        Ok(())
     }
 
-    /// The lines up to `step` of what is there already.
-    fn kept(&self, step: u64) -> String {
-        let old = std::fs::read_to_string(&self.path).unwrap_or_default();
-        let is_kept = |line: &&str| {
-            let value: Option<Value> = serde_json::from_str(line).ok();
-            value
-                .and_then(|v| v["step"].as_u64())
-                .is_some_and(|s| s <= step)
+    /// The first lines of what is there already, up to the number that the state knows; a line
+    /// that a crash cut off is none.
+    fn kept(&self) -> Result<Vec<u8>> {
+        let old = match std::fs::read(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => vec![],
+            other => other.map_err(Error::io("read", &self.path))?,
         };
-        old.lines()
-            .filter(is_kept)
-            .map(|line| format!("{line}\n"))
-            .collect()
+        let lines = old.split_inclusive(|&byte| byte == b'\n');
+        let whole = lines.filter(|line| line.ends_with(b"\n"));
+        Ok(whole.take(self.lines).flatten().copied().collect())
     }
 }
 
@@ -75,20 +78,19 @@ impl Callback for JsonlLog {
         "jsonl_log"
     }
 
-    fn on_fit_start(&mut self, context: &mut Context<'_>) -> Result<()> {
-        let kept = if context.position.step == 0 {
-            String::new()
-        } else {
-            self.kept(context.position.step)
-        };
-        write_atomic(&self.path, kept.as_bytes()).map_err(Error::io("write", &self.path))?;
+    fn on_fit_start(&mut self, _: &mut Context<'_>) -> Result<()> {
+        let kept = self.kept()?;
+        self.lines = kept.iter().filter(|&&byte| byte == b'\n').count();
+        write_atomic(&self.path, &kept).map_err(Error::io("write", &self.path))?;
         let file = OpenOptions::new().append(true).open(&self.path);
         self.file = Some(file.map_err(Error::io("open", &self.path))?);
         Ok(())
     }
 
     fn on_batch_end(&mut self, context: &mut Context<'_>) -> Result<()> {
-        if context.position.step % self.every_steps != 0 {
+        // The figures after the last batch are those of the epoch, which follow.
+        let is_last = context.batches == Some(context.position.batch);
+        if is_last || !context.position.step.is_multiple_of(self.every_steps) {
             return Ok(());
         }
         self.write(context.position, context.position.epoch, context.logs)
@@ -96,5 +98,14 @@ impl Callback for JsonlLog {
 
     fn on_epoch_end(&mut self, context: &mut Context<'_>) -> Result<()> {
         self.write(context.position, context.position.epoch - 1, context.logs)
+    }
+
+    fn state(&self) -> Value {
+        json!({"lines": self.lines})
+    }
+
+    fn load_state(&mut self, state: &Value, _: StateDict) -> serde_json::Result<()> {
+        self.lines = usize::deserialize(&state["lines"])?;
+        Ok(())
     }
 }

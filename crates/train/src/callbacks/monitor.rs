@@ -16,6 +16,7 @@ pub struct Monitor {
     /// How much better a value must be to count.
     pub min_delta: f64,
     /// The best value so far.
+    #[serde(with = "crate::float::optional")]
     pub best: Option<f64>,
     /// The epoch that gave it.
     pub best_epoch: usize,
