@@ -146,7 +146,7 @@ fn more_epochs_continue_a_finished_run() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let two = train(at, "two", &["--epochs", "2"]).json();
-    train(at, "one", &[]).json();
+    train(at, "one", &["--progress", "none"]).json();
     let arguments = [
         "train", "cnn", "--json", "--resume", "runs/one", "--epochs", "2",
     ];

@@ -5,13 +5,15 @@
 //! here is hidden: a loop written by hand uses the same parts.
 
 use std::collections::BTreeSet;
+mod resume;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use mapsto_optim::{IntoOptimizer, Optimizer};
-use mapsto_tensor::{ParamStore, StateDict, Tensor, backward, rng};
-use serde_json::{Value, json};
+use mapsto_tensor::{ParamStore, Tensor, backward, rng};
+use serde_json::Value;
 
 use crate::callback::{Callback, Context, Logs, StopReason};
 use crate::error::{BoxError, Error, Result};
@@ -19,7 +21,7 @@ use crate::evaluate::{Measure, Scores, evaluate_into, loss_value, predict};
 use crate::history::{EpochRecord, History};
 use crate::metric::Metric;
 use crate::objective::Objective;
-use crate::snapshot::{Position, Snapshot};
+use crate::snapshot::Position;
 
 /// Trains the parameters of a store on an objective.
 #[derive(Debug)]
@@ -132,72 +134,6 @@ impl<O> Trainer<O> {
     /// The objective.
     pub fn objective(&self) -> &O {
         &self.objective
-    }
-
-    /// The whole state, from which [`resume`](Self::resume) goes on.
-    ///
-    /// # Errors
-    /// When a tensor cannot be copied.
-    pub fn snapshot(&self) -> Result<Snapshot> {
-        let mut snapshot =
-            Snapshot::take(&self.store, &[("optim", &*self.optimizer)], self.position)?;
-        snapshot.insert("measure", self.measure.state());
-        snapshot.insert("history", json!(self.history));
-        let mut states = serde_json::Map::new();
-        for callback in &self.callbacks {
-            states.insert(callback.name().to_owned(), callback.state());
-            snapshot.insert_tensors(&format!("callback/{}", callback.name()), callback.tensors());
-        }
-        snapshot.insert("callbacks", Value::Object(states));
-        snapshot.describe(&self.description);
-        Ok(snapshot)
-    }
-
-    /// Takes over a snapshot of a trainer with the same parts; `fit` then goes on from there.
-    ///
-    /// # Errors
-    /// When the snapshot belongs to another model, optimizer or set of callbacks; nothing has
-    /// changed then.
-    pub fn resume(&mut self, snapshot: &Snapshot) -> Result<()> {
-        let history: History = snapshot.training("history")?;
-        let mut measure = self.measure.fresh();
-        measure
-            .load_state(&snapshot.training("measure")?)
-            .map_err(Error::not_resumable)?;
-        let before: Vec<(Value, StateDict)> = self
-            .callbacks
-            .iter()
-            .map(|callback| (callback.state(), callback.tensors()))
-            .collect();
-        let restored = self
-            .resume_callbacks(snapshot)
-            .and_then(|()| snapshot.restore(&self.store, &mut [("optim", &mut *self.optimizer)]));
-        if restored.is_err() {
-            for (callback, (state, tensors)) in self.callbacks.iter_mut().zip(before) {
-                // What a callback said about itself it takes back; the first error is reported.
-                let _ = callback.load_state(&state, tensors);
-            }
-        }
-        self.position = restored?;
-        (self.measure, self.history) = (measure, history);
-        Ok(())
-    }
-
-    fn resume_callbacks(&mut self, snapshot: &Snapshot) -> Result<()> {
-        let states: Value = snapshot.training("callbacks")?;
-        for callback in &mut self.callbacks {
-            let name = callback.name();
-            let state = states.get(name).ok_or_else(|| {
-                Error::not_resumable(format!(
-                    "the run was trained without the callback \"{name}\""
-                ))
-            })?;
-            let tensors = snapshot.tensors_of(&format!("callback/{name}"));
-            callback
-                .load_state(state, tensors)
-                .map_err(|error| Error::not_resumable(format!("callback {name}: {error}")))?;
-        }
-        Ok(())
     }
 
     /// Trains until `epochs` epochs are done; `batches(epoch)` gives the batches of an epoch.

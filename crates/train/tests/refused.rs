@@ -15,7 +15,7 @@ use mapsto_optim::{Adam, IntoOptimizer};
 use mapsto_tensor::{CheckpointError, DType, Device, ParamStore};
 use mapsto_train::{
     Accuracy, BestCheckpoint, ConfusionMatrix, Direction, EarlyStopping, Error, JsonlLog,
-    LastCheckpoint, Monitor, Snapshot, TopK, Trainer,
+    LastCheckpoint, Monitor, Progress, Snapshot, TopK, Trainer,
 };
 use serde_json::json;
 
@@ -135,6 +135,9 @@ fn a_snapshot_without_the_state_of_a_callback_or_a_metric() {
     assert!(reason(error).contains("without the callback \"jsonl_log\""));
     let error = refused(full().metric(TopK::new(2)), &snapshot());
     assert!(reason(error).contains("metric top2_accuracy"));
+    // What remembers nothing may come and go.
+    let mut with_progress = full().callback(Progress::lines(std::io::sink()));
+    with_progress.resume(&snapshot()).unwrap();
 }
 
 #[test]
