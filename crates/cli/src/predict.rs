@@ -1,8 +1,9 @@
 //! `mapsto predict`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use mapsto_data::Picture;
 use mapsto_models::cnn::CnnPipeline;
 use mapsto_tensor::parse_device;
@@ -19,16 +20,13 @@ pub(crate) fn run(args: &PredictArgs, json: bool) -> Result<ExitCode> {
     let mut text = String::new();
     let mut failed = false;
     for file in &args.files {
-        let answer = Picture::load(file)
-            .map_err(Into::into)
-            .and_then(|picture| pipeline.predict(&picture));
         // One bad file does not keep the others from an answer.
-        let classes = match answer {
+        let classes = match ask(&pipeline, file) {
             Ok(classes) => classes,
             Err(error) => {
                 failed = true;
-                eprintln!("error: {}: {error}", file.display());
-                answers.push(json!({"file": file, "error": error.to_string()}));
+                eprintln!("error: {error:#}");
+                answers.push(json!({"file": file, "error": format!("{error:#}")}));
                 continue;
             }
         };
@@ -54,4 +52,11 @@ pub(crate) fn run(args: &PredictArgs, json: bool) -> Result<ExitCode> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+fn ask(pipeline: &CnnPipeline, file: &Path) -> Result<Vec<(String, f32)>> {
+    // An error of reading names the file already.
+    let picture = Picture::load(file)?;
+    let answer = pipeline.predict(&picture);
+    answer.with_context(|| file.display().to_string())
 }

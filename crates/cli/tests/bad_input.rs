@@ -148,6 +148,8 @@ fn output_folders() {
     fs::write(at.join("file"), "x").unwrap();
     let arguments = ["train", "cnn", "--out", "file/runs"];
     fails(at, &arguments, 1, &["file/runs"]);
+    let reason = mapsto(at, &arguments).stderr;
+    assert_eq!(reason.matches("os error").count(), 1, "{reason}");
     if cfg!(target_os = "linux") {
         // Nobody may make a folder there, not even root.
         let arguments = ["train", "cnn", "--out", "/proc/mapsto"];
@@ -229,6 +231,9 @@ fn pictures() {
         3,
         &["gone.png", "not found"],
     );
+
+    let gone = mapsto(at, &["predict", "a", "gone.png"]).stderr;
+    assert_eq!(gone.matches("gone.png").count(), 1, "{gone}");
 
     // A bad file among good ones: the others are answered, and the exit code tells.
     let sheet = ["data", "show", "digits", "-n", "1", "--out", "one.png"];

@@ -38,12 +38,13 @@ const KEY: &str = "mapsto";
 #[non_exhaustive]
 pub enum CheckpointError {
     /// The file could not be opened, read or written.
-    #[error("cannot {action} {path}: {source}")]
+    #[error("cannot {action} {path}: {error}")]
     #[allow(missing_docs)]
     Io {
         action: &'static str,
         path: PathBuf,
-        source: std::io::Error,
+        /// Part of the message, hence not its source as well.
+        error: std::io::Error,
     },
     /// The file is no complete safetensors file.
     #[error(
@@ -125,10 +126,10 @@ impl Checkpoint {
     /// [`CheckpointError::Io`] when the folder is missing, read-only or full; an existing file
     /// then stays as it was.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
-        let io = |source| CheckpointError::Io {
+        let io = |error| CheckpointError::Io {
             action: "write",
             path: path.to_owned(),
-            source,
+            error,
         };
         let metadata = match &self.metadata {
             Value::Null => None,
@@ -145,10 +146,10 @@ impl Checkpoint {
     /// [`CheckpointError::Io`] when it cannot be read, [`CheckpointError::Corrupt`] when it is
     /// cut off, is no safetensors file, or its metadata is no JSON.
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
-        let bytes = std::fs::read(path).map_err(|source| CheckpointError::Io {
+        let bytes = std::fs::read(path).map_err(|error| CheckpointError::Io {
             action: "read",
             path: path.to_owned(),
-            source,
+            error,
         })?;
         Self::from_bytes(&bytes).map_err(|reason| CheckpointError::Corrupt {
             path: path.to_owned(),
