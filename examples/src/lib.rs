@@ -29,3 +29,8 @@ pub fn check(name: &str, value: f64) -> anyhow::Result<()> {
         Err(_) => anyhow::bail!("TARGET must be a number, got \"{text}\""),
     }
 }
+
+/// The program in the README of the workspace.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
