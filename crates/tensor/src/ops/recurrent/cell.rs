@@ -28,7 +28,8 @@ pub(super) trait Cell: Copy + Send + Sync + 'static {
     fn composed(self, x: &Tensor, product: &Tensor, states: &[Tensor]) -> Result<Vec<Tensor>>;
 }
 
-/// One row of the batch at one step; `H` units, gates one after another.
+/// One row of the batch at one step, or all of them one after another; in a row, `H` units and
+/// gates in blocks of `H`.
 pub(super) struct Step<'a, T> {
     /// The input's part of the gates.
     pub(super) x: &'a [T],

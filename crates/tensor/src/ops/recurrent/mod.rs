@@ -10,6 +10,7 @@ mod composed;
 mod composed_tests;
 mod gru;
 mod kernel;
+mod kernel_back;
 mod lstm;
 mod order;
 mod rnn;

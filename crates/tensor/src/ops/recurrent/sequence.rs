@@ -8,7 +8,8 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::cell::Cell;
-use super::kernel::{Grads, Sizes, backward, forward};
+use super::kernel::{Sizes, forward};
+use super::kernel_back::{Grads, backward};
 use super::order::Order;
 use crate::handover;
 use crate::kernel::{dispatch, slice, with_slice};
