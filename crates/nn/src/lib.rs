@@ -9,6 +9,7 @@ mod fused;
 mod linear;
 mod loss;
 mod pool2d;
+mod rnn;
 mod sequential;
 mod size2;
 mod summary;
@@ -22,8 +23,9 @@ pub use loss::{
     BceWithLogitsLoss, CrossEntropyLoss, MseLoss, Reduction, binary_cross_entropy_with_logits,
     cross_entropy, mse_loss,
 };
-pub use mapsto_tensor::ops::PadMode;
+pub use mapsto_tensor::ops::{Nonlinearity, PadMode};
 pub use pool2d::{AvgPool2d, MaxPool2d};
+pub use rnn::{CellConfig, Gru, GruCell, Lstm, LstmCell, LstmState, RecurrentConfig, Rnn, RnnCell};
 pub use sequential::{Child, Sequential};
 pub use size2::Size2;
 pub use summary::{Summary, SummaryRow, summary};

@@ -9,8 +9,9 @@
 use std::fmt::Debug;
 
 use mapsto_nn::{
-    Activation, AvgPool2d, Conv2d, Conv2dConfig, Dropout, Flatten, Linear, LinearConfig, MaxPool2d,
-    Padding, Sequential, conv2d, linear,
+    Activation, AvgPool2d, CellConfig, Conv2d, Conv2dConfig, Dropout, Flatten, Gru, GruCell,
+    Linear, LinearConfig, Lstm, LstmCell, MaxPool2d, Nonlinearity, Padding, RecurrentConfig, Rnn,
+    RnnCell, Sequential, conv2d, linear,
 };
 use mapsto_tensor::testing::{assert_close, wave};
 use mapsto_tensor::{
@@ -305,6 +306,127 @@ fn activations() {
         let row = Row::new(name, &[3, 2, 5], &[3, 2, 5], &[]);
         conform(row, |_| Ok(activation));
     }
+}
+
+#[test]
+fn recurrent_layers() {
+    let deep = RecurrentConfig {
+        num_layers: 2,
+        batch_first: true,
+        dropout: 0.5,
+        bidirectional: true,
+        bias: false,
+        ..RecurrentConfig::new(3, 4)
+    };
+    let row = Row::new(
+        "lstm",
+        &[2, 5, 3],
+        &[2, 5, 8],
+        &[
+            ("weight_hh_l0", &[16, 4]),
+            ("weight_hh_l0_reverse", &[16, 4]),
+            ("weight_hh_l1", &[16, 4]),
+            ("weight_hh_l1_reverse", &[16, 4]),
+            ("weight_ih_l0", &[16, 3]),
+            ("weight_ih_l0_reverse", &[16, 3]),
+            ("weight_ih_l1", &[16, 8]),
+            ("weight_ih_l1_reverse", &[16, 8]),
+        ],
+    );
+    conform(row.random(), |vb| Lstm::new(&deep, vb));
+    let parameters: &[(&str, &[usize])] = &[
+        ("bias_hh_l0", &[12]),
+        ("bias_ih_l0", &[12]),
+        ("weight_hh_l0", &[12, 4]),
+        ("weight_ih_l0", &[12, 3]),
+    ];
+    let plain = RecurrentConfig::new(3, 4);
+    conform(Row::new("gru", &[5, 2, 3], &[5, 2, 4], parameters), |vb| {
+        Gru::new(&plain, vb)
+    });
+    conform(
+        Row::new("gru of one sequence", &[5, 3], &[5, 4], parameters),
+        |vb| Gru::new(&plain, vb),
+    );
+    let row = Row::new(
+        "rnn",
+        &[5, 2, 3],
+        &[5, 2, 4],
+        &[
+            ("bias_hh_l0", &[4]),
+            ("bias_ih_l0", &[4]),
+            ("weight_hh_l0", &[4, 4]),
+            ("weight_ih_l0", &[4, 3]),
+        ],
+    );
+    conform(row, |vb| Rnn::new(&plain, Nonlinearity::Tanh, vb));
+}
+
+/// A cell's first two steps as a layer: from zeros, the weight of the state has no gradient.
+#[derive(Debug, Clone)]
+struct TwoSteps<C>(C, fn(&C, &Tensor) -> Result<Tensor>);
+
+impl<C> ModuleT for TwoSteps<C> {
+    fn forward_t(&self, x: &Tensor, _: bool) -> Result<Tensor> {
+        (self.1)(&self.0, x)
+    }
+}
+
+#[test]
+fn recurrent_cells() {
+    let plain = CellConfig::new(3, 4);
+    let row = Row::new(
+        "lstm cell",
+        &[5, 3],
+        &[5, 4],
+        &[
+            ("bias_hh", &[16]),
+            ("bias_ih", &[16]),
+            ("weight_hh", &[16, 4]),
+            ("weight_ih", &[16, 3]),
+        ],
+    );
+    conform(row, |vb| {
+        let two: fn(&LstmCell, &Tensor) -> Result<Tensor> = |cell, x| {
+            let first = cell.forward(x, None)?;
+            Ok(cell.forward(x, Some(&first))?.h)
+        };
+        Ok(TwoSteps(LstmCell::new(&plain, vb)?, two))
+    });
+    let row = Row::new(
+        "gru cell",
+        &[3],
+        &[4],
+        &[
+            ("bias_hh", &[12]),
+            ("bias_ih", &[12]),
+            ("weight_hh", &[12, 4]),
+            ("weight_ih", &[12, 3]),
+        ],
+    );
+    conform(row, |vb| {
+        let two: fn(&GruCell, &Tensor) -> Result<Tensor> =
+            |cell, x| cell.forward(x, Some(&cell.forward(x, None)?));
+        Ok(TwoSteps(GruCell::new(&plain, vb)?, two))
+    });
+    let without = CellConfig {
+        bias: false,
+        ..plain
+    };
+    let row = Row::new(
+        "rnn cell, no bias",
+        &[5, 3],
+        &[5, 4],
+        &[("weight_hh", &[4, 4]), ("weight_ih", &[4, 3])],
+    );
+    conform(row, |vb| {
+        let two: fn(&RnnCell, &Tensor) -> Result<Tensor> =
+            |cell, x| cell.forward(x, Some(&cell.forward(x, None)?));
+        Ok(TwoSteps(
+            RnnCell::new(&without, Nonlinearity::Tanh, vb)?,
+            two,
+        ))
+    });
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
-use mapsto_nn::{Conv2d, Conv2dConfig, Sequential, conv2d, linear};
+use mapsto_nn::{
+    CellConfig, Conv2d, Conv2dConfig, GruCell, Lstm, RecurrentConfig, Sequential, conv2d, linear,
+};
 use mapsto_tensor::{DType, Device, ParamStore, VarBuilder};
 
 fn values(store: &ParamStore, name: &str) -> Vec<f64> {
@@ -50,6 +52,23 @@ fn layers_start_as_in_pytorch() {
         ..Conv2dConfig::new(8, 64, (3, 2))
     };
     check(2 * 6, |vb| drop(Conv2d::new(&grouped, vb).unwrap()));
+}
+
+#[test]
+fn recurrent_layers_start_within_the_root_of_their_units() {
+    let store = ParamStore::new(DType::F64, &Device::Cpu).with_seed(11);
+    let config = RecurrentConfig {
+        num_layers: 2,
+        bidirectional: true,
+        ..RecurrentConfig::new(3, 50)
+    };
+    Lstm::new(&config, store.root()).unwrap();
+    GruCell::new(&CellConfig::new(3, 50), store.root()).unwrap();
+    let names = store.names();
+    assert_eq!(names.len(), 4 * 4 + 4);
+    for name in names {
+        assert_uniform(&name, &values(&store, &name), 1.0 / 50f64.sqrt());
+    }
 }
 
 #[test]

@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use mapsto_tensor::ops::{
-    AvgPool2dParams, Conv2dParams, Pool2dParams, Targets, Then, Unary, avg_pool2d, conv2d,
-    conv2d_then, cross_entropy_rows, dropout, linear, log_softmax, max_pool2d, softmax, unary,
+    AvgPool2dParams, Conv2dParams, Nonlinearity, Order, Pool2dParams, Recurrence, RecurrentWeights,
+    Targets, Then, Unary, avg_pool2d, conv2d, conv2d_then, cross_entropy_rows, dropout, linear,
+    log_softmax, max_pool2d, recurrent, softmax, unary,
 };
 use mapsto_tensor::testing::wave;
 use mapsto_tensor::{DType, Result, Tensor, Var, rng, update};
@@ -90,6 +91,38 @@ fn linear_maps() {
         same_at_any_thread_count(&name, &[&[rows, 190], &[130, 190], &[130]], |t| {
             linear(&t[0], &t[1], Some(&t[2]))
         });
+    }
+}
+
+#[test]
+fn recurrent_cells() {
+    let tanh = Recurrence::Rnn(Nonlinearity::Tanh);
+    // One row, a few, and so many that the pool takes the pass over the gates too.
+    for (batch, input, hidden) in [(1, 20, 160), (5, 3, 70), (37, 30, 130)] {
+        for kind in [tanh, Recurrence::Lstm, Recurrence::Gru] {
+            let width = kind.gates() * hidden;
+            let shapes: [&[usize]; 6] = [
+                &[6, batch, input],
+                &[width, input],
+                &[width, hidden],
+                &[kind.states(), batch, hidden],
+                &[width],
+                &[width],
+            ];
+            same_at_any_thread_count(&format!("{kind:?} of {batch} rows"), &shapes, |t| {
+                let weights = RecurrentWeights {
+                    weight_ih: t[1].clone(),
+                    weight_hh: (&t[2] * 0.1)?,
+                    biases: Some((t[4].clone(), t[5].clone())),
+                };
+                let order = Order {
+                    reverse: batch == 5,
+                    lengths: Some((0..batch).map(|row| 6 - row % 6).collect()),
+                };
+                let (y, states) = recurrent(kind, &t[0], &weights, &t[3], &order)?;
+                Tensor::cat(&[y, states], 0)
+            });
+        }
     }
 }
 

@@ -72,7 +72,7 @@ fn c<T: Float>(value: f64) -> T {
     <T as WithDType>::from_f64(value)
 }
 
-fn sigmoid<T: Float>(x: T) -> T {
+pub(super) fn sigmoid<T: Float>(x: T) -> T {
     // The exponential of a negative number never overflows.
     let e = (-x.abs()).exp();
     let small = e / (T::one() + e);
@@ -269,7 +269,7 @@ impl Unary {
     }
 }
 
-fn relu<T: Float>(x: T) -> T {
+pub(super) fn relu<T: Float>(x: T) -> T {
     // NaN stays NaN.
     if x <= T::zero() { T::zero() } else { x }
 }

@@ -8,7 +8,7 @@ use crate::rng;
 use crate::testing::{assert_close, wave};
 
 /// Asserts that two functions agree on `inputs`, in value and in every gradient.
-fn assert_same(
+pub(super) fn assert_same(
     name: &str,
     inputs: &[Tensor],
     kernel: impl Fn(&[Tensor]) -> Result<Tensor>,

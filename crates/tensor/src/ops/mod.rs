@@ -14,6 +14,7 @@ mod dropout;
 mod im2col;
 mod linear;
 mod max_pool;
+mod recurrent;
 mod softmax;
 mod window;
 
@@ -28,6 +29,7 @@ pub use cross_entropy::{Targets, cross_entropy_rows};
 pub use dropout::dropout;
 pub use linear::linear;
 pub use max_pool::max_pool2d;
+pub use recurrent::{Nonlinearity, Order, Recurrence, RecurrentWeights, recurrent};
 pub use softmax::{log_softmax, softmax};
 pub use window::{PadMode, Pool2dParams, pad2d};
 

@@ -6,3 +6,4 @@ mod conv;
 mod dense;
 mod loss;
 mod pool;
+mod recurrent;

@@ -1,0 +1,139 @@
+//! The walk over time on slices. Nothing is allocated inside it.
+
+use rayon::prelude::*;
+
+use super::cell::{Cell, Step};
+use super::order::Order;
+use crate::kernel::{Float, Mat, Spread, gemm, wide};
+
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) steps: usize,
+    pub(super) batch: usize,
+    pub(super) hidden: usize,
+}
+
+impl Sizes {
+    /// Numbers of one state.
+    pub(super) fn units(&self) -> usize {
+        self.batch * self.hidden
+    }
+
+    /// Rows of the batch that one task takes: below a thousand units or so, handing work to the
+    /// pool costs more than it saves.
+    pub(super) fn rows_a_task(&self) -> usize {
+        (1024 / self.hidden).max(1)
+    }
+}
+
+/// Output and last states, and what the backward pass needs (of the last step only unless
+/// `keep`). The inputs are those of the op.
+pub(super) fn forward<T: Float, C: Cell>(
+    cell: C,
+    sizes: &Sizes,
+    order: &Order,
+    (x, weight, rest): (&[T], &[T], &[T]),
+    keep: bool,
+) -> (Vec<T>, Vec<T>) {
+    let (units, hidden, batch) = (sizes.units(), sizes.hidden, sizes.batch);
+    let (width, block) = (C::GATES * hidden, batch * C::KEPT * hidden);
+    let turned = turned(weight, width, sizes);
+    let weight = match &turned {
+        Some(turned) => Mat::new(turned, hidden, width),
+        None => Mat::new(weight, width, hidden).t(),
+    };
+    let (states, bias) = rest.split_at(C::STATES * units);
+    let [mut h, mut c] = both::<T, C>(states, units);
+    let mut product = vec![T::zero(); batch * width];
+    let mut kept = vec![T::zero(); if keep { sizes.steps } else { 1 } * block];
+    let mut y = vec![T::zero(); (sizes.steps + C::STATES) * units];
+    for step in order.walk(sizes.steps) {
+        let has_bias = !bias.is_empty();
+        if has_bias {
+            let rows = product.chunks_exact_mut(width);
+            rows.for_each(|row| row.copy_from_slice(bias));
+        }
+        let before = Mat::new(&h, batch, hidden);
+        gemm(&mut product, before, weight, has_bias, Spread::Pool);
+        let all = Step {
+            x: &x[step * batch * width..][..batch * width],
+            product: &product,
+            h: &mut h,
+            c: &mut c,
+            kept: &mut kept[if keep { step } else { 0 } * block..][..block],
+        };
+        take_step(cell, sizes, all, &mut y[step * units..][..units], |row| {
+            order.takes(row, step)
+        });
+    }
+    let last = &mut y[sizes.steps * units..];
+    last[..units].copy_from_slice(&h);
+    if C::STATES == 2 {
+        last[units..].copy_from_slice(&c);
+    }
+    (y, kept)
+}
+
+/// A step of the rows that take it; `y` of the others stays 0.
+fn take_step<T: Float, C: Cell>(
+    cell: C,
+    sizes: &Sizes,
+    all: Step<'_, T>,
+    y: &mut [T],
+    takes: impl Fn(usize) -> bool + Sync,
+) {
+    let hidden = sizes.hidden;
+    let (width, kept_width) = (C::GATES * hidden, C::KEPT * hidden);
+    let states = all
+        .h
+        .par_chunks_mut(hidden)
+        .zip(all.c.par_chunks_mut(hidden));
+    states
+        .zip(all.kept.par_chunks_mut(kept_width))
+        .zip(all.x.par_chunks(width).zip(all.product.par_chunks(width)))
+        .zip(y.par_chunks_mut(hidden))
+        .with_min_len(sizes.rows_a_task())
+        .enumerate()
+        .filter(|&(row, _)| takes(row))
+        .for_each(|(_, ((((h, c), kept), (x, product)), y))| {
+            wide(
+                #[inline(always)]
+                || {
+                    let (h, c) = (&mut *h, &mut *c);
+                    cell.step(Step {
+                        x,
+                        product,
+                        h,
+                        c,
+                        kept,
+                    });
+                },
+            );
+            y.copy_from_slice(h);
+        });
+}
+
+/// Working copies of both states; the second is unused where the cell has one only.
+pub(super) fn both<T: Float, C: Cell>(states: &[T], units: usize) -> [Vec<T>; 2] {
+    let second = if C::STATES == 2 {
+        states[units..].to_vec()
+    } else {
+        vec![T::zero(); units]
+    };
+    [states[..units].to_vec(), second]
+}
+
+/// The transpose of a weight, or every product would rearrange it anew; for a single step that
+/// is no gain.
+fn turned<T: Float>(weight: &[T], width: usize, sizes: &Sizes) -> Option<Vec<T>> {
+    if sizes.steps == 1 {
+        return None;
+    }
+    let mut turned = vec![T::zero(); weight.len()];
+    for (row, values) in weight.chunks_exact(sizes.hidden).enumerate() {
+        for (column, &value) in values.iter().enumerate() {
+            turned[column * width + row] = value;
+        }
+    }
+    Some(turned)
+}
