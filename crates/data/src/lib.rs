@@ -17,6 +17,7 @@ mod picture;
 mod sampler;
 mod sets;
 mod split;
+mod vocab;
 
 pub use contact_sheet::contact_sheet;
 pub use dataset::{Concat, Dataset, Map, Samples, Subset};
@@ -33,3 +34,4 @@ pub use sampler::{
 };
 pub use sets::{FileInfo, SetInfo, Split, describe, digits, open};
 pub use split::{Lengths, random_split, stratified_split};
+pub use vocab::{Vocab, VocabConfig};
