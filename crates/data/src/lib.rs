@@ -4,7 +4,9 @@ pub mod digits;
 
 mod atomic;
 mod contact_sheet;
+mod corpus;
 mod dataset;
+mod encoding;
 mod epoch;
 mod error;
 mod fit;
@@ -13,6 +15,7 @@ mod image_collate;
 mod images;
 mod loader;
 mod order;
+mod packed;
 mod picture;
 mod sampler;
 mod sets;
@@ -20,7 +23,9 @@ mod split;
 mod vocab;
 
 pub use contact_sheet::contact_sheet;
+pub use corpus::{Corpus, CorpusConfig, CorpusInfo, EOS, Section, SectionInfo, Unit};
 pub use dataset::{Concat, Dataset, Map, Samples, Subset};
+pub use encoding::Encoding;
 pub use epoch::Epoch;
 pub use error::{Error, Result};
 pub use fit::fit_digit;
