@@ -3,6 +3,7 @@
 pub mod digits;
 
 mod atomic;
+mod bptt;
 mod contact_sheet;
 mod corpus;
 mod dataset;
@@ -22,6 +23,7 @@ mod sets;
 mod split;
 mod vocab;
 
+pub use bptt::{Bptt, Windows};
 pub use contact_sheet::contact_sheet;
 pub use corpus::{Corpus, CorpusConfig, CorpusInfo, EOS, Section, SectionInfo, Unit};
 pub use dataset::{Concat, Dataset, Map, Samples, Subset};
