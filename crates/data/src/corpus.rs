@@ -29,7 +29,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::sets::own_name;
-use crate::{Encoding, Error, FileInfo, Result};
+use crate::{Encoding, Error, FileInfo, Result, grammar};
 use parts::Parts;
 
 /// The token at the end of each line of words.
@@ -44,6 +44,18 @@ pub enum Unit {
     Word,
     /// Characters, white space and line ends among them.
     Char,
+}
+
+/// A part of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// What a network learns from.
+    Train,
+    /// What settings and the best epoch are chosen by.
+    Valid,
+    /// What the network is judged by.
+    Test,
 }
 
 /// How a [`Corpus`] is read.
@@ -68,7 +80,7 @@ pub struct Corpus {
 /// What a run writes down about its text, so that the same text can be found again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CorpusInfo {
-    /// The name of the file or folder.
+    /// `grammar`, or the name of the file or folder.
     pub name: String,
     /// The files in the order train, valid, test.
     pub files: Vec<FileInfo>,
@@ -76,6 +88,8 @@ pub struct CorpusInfo {
     pub unit: Unit,
     /// How the files were read.
     pub encoding: Encoding,
+    /// The seed of a text that was written by [`grammar`].
+    pub seed: Option<u64>,
     /// Size of the part to learn from.
     pub train: SectionInfo,
     /// Size of the part to choose settings and the best epoch by.
@@ -128,6 +142,7 @@ impl Corpus {
             files: files?,
             unit: config.unit,
             encoding: config.encoding,
+            seed: None,
             train: train.info(),
             valid: valid.as_ref().map(Section::info),
             test: test.as_ref().map(Section::info),
@@ -136,6 +151,32 @@ impl Corpus {
             train,
             valid,
             test,
+            info,
+        })
+    }
+
+    /// Writes this many sentences a part by [`grammar`].
+    pub fn grammar(train: usize, valid: usize, test: usize, unit: Unit, seed: u64) -> Result<Self> {
+        let section = |part, sentences| -> Result<Section> {
+            let text = grammar::text(part, sentences, seed)?;
+            Ok(Section::new(text, unit))
+        };
+        let (valid, test) = (section(Part::Valid, valid)?, section(Part::Test, test)?);
+        let train = section(Part::Train, train)?;
+        let info = CorpusInfo {
+            name: "grammar".to_owned(),
+            files: Vec::new(),
+            unit,
+            encoding: Encoding::Utf8,
+            seed: Some(seed),
+            train: train.info(),
+            valid: Some(valid.info()),
+            test: Some(test.info()),
+        };
+        Ok(Self {
+            train,
+            valid: Some(valid),
+            test: Some(test),
             info,
         })
     }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod digits;
+pub mod grammar;
 
 mod atomic;
 mod bptt;
@@ -25,7 +26,7 @@ mod vocab;
 
 pub use bptt::{Bptt, Windows};
 pub use contact_sheet::contact_sheet;
-pub use corpus::{Corpus, CorpusConfig, CorpusInfo, EOS, Section, SectionInfo, Unit};
+pub use corpus::{Corpus, CorpusConfig, CorpusInfo, EOS, Part, Section, SectionInfo, Unit};
 pub use dataset::{Concat, Dataset, Map, Samples, Subset};
 pub use encoding::Encoding;
 pub use epoch::Epoch;

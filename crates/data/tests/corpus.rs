@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::Path;
 
 use flate2::write::GzEncoder;
-use mapsto_data::{Corpus, CorpusConfig, CorpusInfo, Encoding, Error, Section, Unit};
+use mapsto_data::{Corpus, CorpusConfig, CorpusInfo, Encoding, Error, Section, Unit, grammar};
 
 fn gzip(path: &Path, bytes: &[u8]) {
     let file = fs::File::create(path).unwrap();
@@ -153,4 +153,22 @@ fn a_damaged_gzip_is_named() {
     fs::write(&path, &bytes[..bytes.len() - 12]).unwrap();
     let text = words(folder.path()).unwrap_err().to_string();
     assert!(text.contains("the gzip stream is truncated"), "{text}");
+}
+
+#[test]
+fn a_written_corpus_has_its_parts_and_its_seed() {
+    let corpus = Corpus::grammar(30, 20, 10, Unit::Word, 7).unwrap();
+    let sections = [Some(corpus.train()), corpus.valid(), corpus.test()].map(Option::unwrap);
+    assert_eq!(sections.map(|section| section.info().lines), [30, 20, 10]);
+    let info = corpus.info();
+    assert_eq!((info.name.as_str(), info.seed), ("grammar", Some(7)));
+    assert_eq!(info.test, Some(sections[2].info()));
+    assert_eq!(
+        sections[0].text().lines().next(),
+        Some(&*grammar::sentence(7, 0))
+    );
+    assert_ne!(
+        sections[1].text().lines().next(),
+        Some(&*grammar::sentence(7, 0))
+    );
 }
