@@ -54,6 +54,30 @@ pub enum Error {
         /// The number of samples.
         len: usize,
     },
+    /// A token is not in the vocabulary, which has none to stand for unknown ones.
+    #[error(
+        "token {place}, `{token}`, is not in the vocabulary: build the vocabulary with an \
+         unknown token (unk), or from a text that holds it"
+    )]
+    UnknownToken {
+        /// The token.
+        token: String,
+        /// Its place among the tokens to encode, from 0.
+        place: usize,
+    },
+    /// A number is not that of a token.
+    #[error(
+        "number {place} is {id}, but the vocabulary has {len} tokens: take the vocabulary that \
+         the numbers were made with"
+    )]
+    UnknownId {
+        /// The number.
+        id: u32,
+        /// Its place among the numbers to decode, from 0.
+        place: usize,
+        /// The number of tokens.
+        len: usize,
+    },
     /// A loader's worker thread panicked or could not be started.
     #[error("the loader's worker {worker} failed at batch {batch}: {what}")]
     Worker {

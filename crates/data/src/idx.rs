@@ -18,19 +18,17 @@
 //! **References:** LeCun, Cortes, Burges, "The MNIST database of handwritten digits", section
 //! "File formats", 1998.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::path::Path;
 
 use flate2::Compression;
-use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
+use crate::packed::Packed;
 use crate::{Error, Result, atomic};
 
 const UNSIGNED_BYTE: u8 = 0x08;
 const MAX_DIMS: usize = 4;
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// What an IDX file holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,30 +97,12 @@ fn product(dims: &[usize]) -> Option<usize> {
     dims.iter().try_fold(1, times)
 }
 
-/// Reads the fields of a file in order and knows where it is.
-struct Reader<'a> {
-    path: &'a Path,
-    gzip: bool,
-    source: Box<dyn Read>,
-    offset: u64,
-}
+/// Reads the fields of a file in order.
+struct Reader<'a>(Packed<'a>);
 
 impl<'a> Reader<'a> {
     fn open(path: &'a Path) -> Result<Self> {
-        let failed = |error| Error::io(path, error);
-        let mut file = BufReader::new(File::open(path).map_err(failed)?);
-        let gzip = file.fill_buf().map_err(failed)?.starts_with(&GZIP);
-        let source: Box<dyn Read> = if gzip {
-            Box::new(MultiGzDecoder::new(file))
-        } else {
-            Box::new(file)
-        };
-        Ok(Self {
-            path,
-            gzip,
-            source,
-            offset: 0,
-        })
+        Packed::open(path).map(Self)
     }
 
     fn dims(&mut self) -> Result<Vec<usize>> {
@@ -150,7 +130,7 @@ impl<'a> Reader<'a> {
     }
 
     fn dim(&mut self, dim: usize) -> Result<usize> {
-        let offset = self.offset;
+        let offset = self.0.offset();
         let size = u32::from_be_bytes(self.field(&format!("the size of dimension {dim}"))?);
         if size == 0 {
             return Err(self.wrong(format!(
@@ -161,8 +141,8 @@ impl<'a> Reader<'a> {
     }
 
     fn field(&mut self, name: &str) -> Result<[u8; 4]> {
-        let offset = self.offset;
-        let bytes = self.take(4)?;
+        let offset = self.0.offset();
+        let bytes = self.0.take(4)?;
         <[u8; 4]>::try_from(bytes.as_slice()).map_err(|_| {
             self.wrong(format!(
                 "byte {offset}: the header is truncated: expected 4 bytes for {name}, got {}: \
@@ -173,9 +153,9 @@ impl<'a> Reader<'a> {
     }
 
     fn data(&mut self, dims: &[usize]) -> Result<Vec<u8>> {
-        let offset = self.offset;
+        let offset = self.0.offset();
         let len = product(dims).ok_or_else(|| self.too_large(dims))?;
-        let data = self.take(len as u64)?;
+        let data = self.0.take(len as u64)?;
         if data.len() < len {
             return Err(self.wrong(format!(
                 "byte {offset} (data): truncated: dimensions {dims:?} ask for {len} bytes, got \
@@ -183,44 +163,16 @@ impl<'a> Reader<'a> {
                 data.len()
             )));
         }
-        let trailing = io::copy(&mut self.source, &mut io::sink());
-        let trailing = trailing.map_err(|error| self.failed(error))?;
+        let trailing = self.0.skip_rest()?;
         if trailing > 0 {
             return Err(self.wrong(format!(
                 "byte {}: dimensions {dims:?} ask for {len} bytes of data, got {}: {trailing} \
                  trailing bytes",
-                self.offset,
+                self.0.offset(),
                 len as u64 + trailing
             )));
         }
         Ok(data)
-    }
-
-    /// The next `len` bytes, fewer at the end of the file. Memory grows with what is there, not
-    /// with what the header promises.
-    fn take(&mut self, len: u64) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let read = (&mut self.source).take(len).read_to_end(&mut bytes);
-        self.offset += bytes.len() as u64;
-        match read {
-            Ok(_) => Ok(bytes),
-            Err(error) => Err(self.failed(error)),
-        }
-    }
-
-    fn failed(&self, error: io::Error) -> Error {
-        let offset = self.offset;
-        match error.kind() {
-            _ if !self.gzip => Error::io(self.path, error),
-            io::ErrorKind::UnexpectedEof => self.wrong(format!(
-                "the gzip stream is truncated: it ends after {offset} unpacked bytes: fetch the \
-                 file again"
-            )),
-            _ => self.wrong(format!(
-                "the gzip stream is damaged after {offset} unpacked bytes: {error}: fetch the \
-                 file again"
-            )),
-        }
     }
 
     fn too_large(&self, dims: &[usize]) -> Error {
@@ -230,7 +182,7 @@ impl<'a> Reader<'a> {
     }
 
     fn wrong(&self, what: String) -> Error {
-        Error::format(self.path, what)
+        Error::format(self.0.path(), what)
     }
 }
 

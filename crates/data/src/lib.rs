@@ -1,10 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 pub mod digits;
+pub mod grammar;
 
 mod atomic;
+mod bptt;
 mod contact_sheet;
+mod corpus;
 mod dataset;
+mod encoding;
 mod epoch;
 mod error;
 mod fit;
@@ -13,13 +17,18 @@ mod image_collate;
 mod images;
 mod loader;
 mod order;
+mod packed;
 mod picture;
 mod sampler;
 mod sets;
 mod split;
+mod vocab;
 
+pub use bptt::{Bptt, Windows};
 pub use contact_sheet::contact_sheet;
+pub use corpus::{Corpus, CorpusConfig, CorpusInfo, EOS, Part, Section, SectionInfo, Unit};
 pub use dataset::{Concat, Dataset, Map, Samples, Subset};
+pub use encoding::Encoding;
 pub use epoch::Epoch;
 pub use error::{Error, Result};
 pub use fit::fit_digit;
@@ -33,3 +42,4 @@ pub use sampler::{
 };
 pub use sets::{FileInfo, SetInfo, Split, describe, digits, open};
 pub use split::{Lengths, random_split, stratified_split};
+pub use vocab::{Vocab, VocabConfig};

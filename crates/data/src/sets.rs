@@ -38,6 +38,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use drawn::digits;
+pub(crate) use info::own_name;
 pub use info::{FileInfo, SetInfo};
 
 use crate::{Error, Idx, ImageSet, Result};

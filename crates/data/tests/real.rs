@@ -1,4 +1,4 @@
-//! MNIST and Fashion-MNIST themselves, where `MAPSTO_DATA` names a folder that holds them.
+//! Real sets, where `MAPSTO_DATA` names a folder that holds them.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,14 +8,16 @@
 
 use std::path::PathBuf;
 
-use mapsto_data::{Dataset, Picture, Split, describe, fit_digit, open};
+use mapsto_data::{
+    Corpus, CorpusConfig, Dataset, Picture, Split, Vocab, VocabConfig, describe, fit_digit, open,
+};
 
 fn folder(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("MAPSTO_DATA").map(|data| PathBuf::from(data).join(name));
     if folder.is_none() {
         let _ = std::io::Write::write_all(
             &mut std::io::stderr(),
-            b"skipped: set MAPSTO_DATA to a folder with mnist/ and fashion-mnist/\n",
+            b"skipped: set MAPSTO_DATA to a folder with the sets that README.md names\n",
         );
     }
     folder
@@ -92,4 +94,25 @@ fn an_mnist_picture_comes_back_as_it_is_and_an_inverted_one_nearly() {
     // off by one pixel costs 50 %.
     let (median, high) = (errors[errors.len() / 2], errors[errors.len() * 9 / 10]);
     assert!(median < 0.03 && high < 0.05, "{median} {high}");
+}
+
+#[test]
+fn the_penn_treebank_has_its_counts() {
+    let Some(folder) = folder("ptb") else {
+        return;
+    };
+    let corpus = Corpus::open(folder, &CorpusConfig::default()).unwrap();
+    let (valid, test) = (corpus.valid().unwrap(), corpus.test().unwrap());
+    let sections = [corpus.train(), valid, test].map(|section| section.info());
+    assert_eq!(sections.map(|info| info.tokens), [929_589, 73_760, 82_430]);
+    assert_eq!(sections.map(|info| info.lines), [42_068, 3_370, 3_761]);
+    let vocab = Vocab::build(corpus.train().tokens(), &VocabConfig::default()).unwrap();
+    assert_eq!(vocab.len(), 10_000);
+    assert_eq!(vocab.tokens()[..3], ["the", "<unk>", "<eos>"]);
+    // Every word of the other parts is known, so no unknown token is needed.
+    for section in [valid, test] {
+        let ids = vocab.encode(section.tokens()).unwrap();
+        assert!(section.tokens().eq(vocab.decode(&ids).unwrap()));
+    }
+    assert_eq!(corpus.info().files[0].sha256[..8], *"c4c6455d");
 }

@@ -45,6 +45,31 @@ pub struct FileInfo {
     pub sha256: String,
 }
 
+impl FileInfo {
+    /// Reads and hashes a file.
+    pub(crate) fn of(path: &Path) -> Result<Self> {
+        let failed = |error| Error::io(path, error);
+        let mut hash = Sha256::new();
+        let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(failed)?);
+        let mut bytes = 0;
+        loop {
+            let read = file.fill_buf().map_err(failed)?;
+            if read.is_empty() {
+                break;
+            }
+            hash.update(read);
+            let len = read.len();
+            bytes += len as u64;
+            file.consume(len);
+        }
+        Ok(Self {
+            name: file_name(path),
+            bytes,
+            sha256: hex(&hash.finalize()),
+        })
+    }
+}
+
 impl SetInfo {
     /// The set that [`digits`](fn@crate::digits) draws.
     pub fn digits(train: usize, test: usize, seed: u64) -> Self {
@@ -79,16 +104,13 @@ impl SetInfo {
             (Some(size), _) | (None, Some(size)) => size,
             (None, None) => [0; 3],
         };
-        let own_name = || match folder.path.canonicalize() {
-            Ok(path) => file_name(&path),
-            Err(_) => file_name(&folder.path),
-        };
+        let own_name = || own_name(&folder.path);
         Ok(Self {
             name: classes.known.map_or_else(own_name, |k| k.name.to_owned()),
             files: folder
                 .files()
                 .into_iter()
-                .map(hashed)
+                .map(FileInfo::of)
                 .collect::<Result<_>>()?,
             seed: None,
             train: train.map_or(0, |size| size[0]),
@@ -111,26 +133,12 @@ fn size(folder: &Folder, split: Split) -> Result<Option<[usize; 3]>> {
     Ok(Some(size))
 }
 
-fn hashed(path: &Path) -> Result<FileInfo> {
-    let failed = |error| Error::io(path, error);
-    let mut hash = Sha256::new();
-    let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(failed)?);
-    let mut bytes = 0;
-    loop {
-        let read = file.fill_buf().map_err(failed)?;
-        if read.is_empty() {
-            break;
-        }
-        hash.update(read);
-        let len = read.len();
-        bytes += len as u64;
-        file.consume(len);
+/// The last part of the whole path, also where `path` is `.` or the like.
+pub(crate) fn own_name(path: &Path) -> String {
+    match path.canonicalize() {
+        Ok(path) => file_name(&path),
+        Err(_) => file_name(path),
     }
-    Ok(FileInfo {
-        name: file_name(path),
-        bytes,
-        sha256: hex(&hash.finalize()),
-    })
 }
 
 fn file_name(path: &Path) -> String {

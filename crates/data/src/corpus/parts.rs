@@ -1,0 +1,198 @@
+//! Finds the files of a corpus.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// The words that tell a file's part, by part.
+const NAMES: [(&str, &[&str]); 3] = [
+    ("train", &["train", "training"]),
+    ("valid", &["valid", "val", "dev", "validation"]),
+    ("test", &["test"]),
+];
+
+/// The files of a corpus.
+#[derive(Debug)]
+pub(super) enum Parts {
+    /// One file to be cut.
+    Single(PathBuf),
+    /// A file for each part.
+    Several {
+        train: PathBuf,
+        valid: Option<PathBuf>,
+        test: Option<PathBuf>,
+    },
+}
+
+impl Parts {
+    pub(super) fn find(source: &Path) -> Result<Self> {
+        if source.is_file() {
+            return Ok(Self::Single(source.to_owned()));
+        }
+        if !source.is_dir() {
+            return Err(missing(source, "it does not exist"));
+        }
+        let names = file_names(source)?;
+        let mut found: [Option<&str>; 3] = [None; 3];
+        for name in &names {
+            let Some(part) = part(source, name)? else {
+                continue;
+            };
+            match found[part] {
+                // Sorted, so the plain file comes before its gzip.
+                Some(plain) if name.strip_suffix(".gz") == Some(plain) => {}
+                Some(other) => {
+                    return Err(ambiguous(
+                        source,
+                        &format!(
+                            "`{other}` and `{name}` could both be the {} part",
+                            NAMES[part].0
+                        ),
+                    ));
+                }
+                None => found[part] = Some(name),
+            }
+        }
+        let path = |name: Option<&str>| name.map(|name| source.join(name));
+        let [train, valid, test] = found.map(path);
+        match (train, &valid, &test, names.as_slice()) {
+            (Some(train), ..) => Ok(Self::Several { train, valid, test }),
+            (None, None, None, [single]) => Ok(Self::Single(source.join(single))),
+            (None, None, None, []) => Err(missing(source, "the folder holds no file")),
+            _ => Err(missing(source, "the folder holds no train part")),
+        }
+    }
+
+    pub(super) fn files(&self) -> Vec<&Path> {
+        match self {
+            Self::Single(path) => vec![path],
+            Self::Several { train, valid, test } => {
+                let optional = valid.iter().chain(test).map(PathBuf::as_path);
+                std::iter::once(train.as_path()).chain(optional).collect()
+            }
+        }
+    }
+}
+
+/// The names of the files in a folder that are not hidden, sorted.
+fn file_names(folder: &Path) -> Result<Vec<String>> {
+    let failed = |error| Error::io(folder, error);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.path().is_file() {
+            names.extend(entry.file_name().into_string());
+        }
+    }
+    names.retain(|name| !name.starts_with('.'));
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// The number in [`NAMES`] of the part that a file belongs to.
+fn part(folder: &Path, name: &str) -> Result<Option<usize>> {
+    let lower = name.to_lowercase();
+    let pieces: Vec<&str> = lower.split(['.', '-', '_']).collect();
+    let named = |&part: &usize| NAMES[part].1.iter().any(|word| pieces.contains(word));
+    let mut parts = (0..NAMES.len()).filter(named);
+    match (parts.next(), parts.next()) {
+        (Some(first), Some(second)) => {
+            let (first, second) = (NAMES[first].0, NAMES[second].0);
+            let what = format!("`{name}` could be the {first} part and the {second} part");
+            Err(ambiguous(folder, &what))
+        }
+        (part, _) => Ok(part),
+    }
+}
+
+fn ambiguous(folder: &Path, what: &str) -> Error {
+    let hint = "keep one text in a folder, one file a part";
+    Error::format(folder, format!("{what}: {hint}"))
+}
+
+fn missing(path: &Path, what: &str) -> Error {
+    Error::NotFound {
+        path: path.to_owned(),
+        hint: format!(
+            "{what}. A text is one file, or a folder with a file whose name has `train` between \
+             dots, dashes or underscores (train.txt, wiki.train.tokens, ptb.train.txt.gz), and \
+             others with `valid`, `val` or `dev` and with `test`"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(names: &[&str]) -> Result<Vec<String>> {
+        let folder = tempfile::tempdir().unwrap();
+        for name in names {
+            fs::write(folder.path().join(name), "x").unwrap();
+        }
+        let parts = Parts::find(folder.path())?;
+        let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+        Ok(parts.files().into_iter().map(name).collect())
+    }
+
+    #[test]
+    fn any_usual_name_is_known() {
+        for names in [
+            ["train.txt", "valid.txt", "test.txt"],
+            ["wiki.train.tokens", "wiki.valid.tokens", "wiki.test.tokens"],
+            ["ptb.train.txt.gz", "ptb.valid.txt.gz", "ptb.test.txt.gz"],
+            ["Train", "my_val_part", "x-TEST"],
+            ["en-training.txt", "en-dev.txt", "en-test.txt"],
+        ] {
+            let mut shuffled = names;
+            shuffled.reverse();
+            assert_eq!(find(&shuffled).unwrap(), names);
+        }
+        // `trained`, `contest` and `evaluate` only contain the words.
+        let found = find(&["a.train", "trained.txt", "contest.txt", "evaluate", ".test"]);
+        assert_eq!(found.unwrap(), ["a.train"]);
+        assert_eq!(find(&["book.txt"]).unwrap(), ["book.txt"]);
+        let both = find(&["train.txt.gz", "train.txt", "test.gz"]);
+        assert_eq!(both.unwrap(), ["train.txt", "test.gz"]);
+    }
+
+    #[test]
+    fn what_could_be_two_things_is_named() {
+        let message = |names: &[&str]| find(names).unwrap_err().to_string();
+        let text = message(&["en.train", "de.train", "test"]);
+        assert!(text.contains("`de.train` and `en.train` could both be the train part"));
+        let text = message(&["train", "dev", "val"]);
+        assert!(
+            text.contains("`dev` and `val` could both be the valid part"),
+            "{text}"
+        );
+        let text = message(&["train-test.txt"]);
+        assert!(text.contains("`train-test.txt` could be the train part and the test part"));
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        for (names, what) in [
+            (&["valid.txt", "test.txt"][..], "no train part"),
+            (&["a.txt", "b.txt"], "no train part"),
+            (&["test.txt"], "no train part"),
+            (&[], "no file"),
+        ] {
+            let error = find(names).unwrap_err();
+            assert!(matches!(error, Error::NotFound { .. }));
+            let text = error.to_string();
+            assert!(
+                text.contains(what) && text.contains("wiki.train.tokens"),
+                "{text}"
+            );
+        }
+        let gone = Parts::find(Path::new("no/such/text"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            gone.contains("no/such/text") && gone.contains("does not exist"),
+            "{gone}"
+        );
+    }
+}
