@@ -5,6 +5,7 @@ pub mod grammar;
 
 mod atomic;
 mod bptt;
+mod bucket;
 mod contact_sheet;
 mod corpus;
 mod dataset;
@@ -18,6 +19,7 @@ mod images;
 mod loader;
 mod order;
 mod packed;
+mod pad_collate;
 mod picture;
 mod sampler;
 mod sets;
@@ -25,6 +27,7 @@ mod split;
 mod vocab;
 
 pub use bptt::{Bptt, Windows};
+pub use bucket::BucketSampler;
 pub use contact_sheet::contact_sheet;
 pub use corpus::{Corpus, CorpusConfig, CorpusInfo, EOS, Part, Section, SectionInfo, Unit};
 pub use dataset::{Concat, Dataset, Map, Samples, Subset};
@@ -36,6 +39,7 @@ pub use idx::Idx;
 pub use image_collate::ImageCollate;
 pub use images::ImageSet;
 pub use loader::{Collate, DataLoader};
+pub use pad_collate::{PadCollate, Padded};
 pub use picture::Picture;
 pub use sampler::{
     RandomSampler, Sampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler,
