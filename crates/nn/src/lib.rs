@@ -4,6 +4,7 @@ mod activation;
 mod conv2d;
 mod dim;
 mod dropout;
+mod embedding;
 mod flatten;
 mod fused;
 mod linear;
@@ -17,6 +18,7 @@ mod summary;
 pub use activation::Activation;
 pub use conv2d::{Conv2d, Conv2dConfig, Padding, conv2d};
 pub use dropout::Dropout;
+pub use embedding::{Embedding, EmbeddingConfig};
 pub use flatten::{Flatten, FlattenDims};
 pub use linear::{Linear, LinearConfig, linear};
 pub use loss::{

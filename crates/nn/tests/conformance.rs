@@ -9,9 +9,9 @@
 use std::fmt::Debug;
 
 use mapsto_nn::{
-    Activation, AvgPool2d, CellConfig, Conv2d, Conv2dConfig, Dropout, Flatten, Gru, GruCell,
-    Linear, LinearConfig, Lstm, LstmCell, MaxPool2d, Nonlinearity, Padding, RecurrentConfig, Rnn,
-    RnnCell, Sequential, conv2d, linear,
+    Activation, AvgPool2d, CellConfig, Conv2d, Conv2dConfig, Dropout, Embedding, EmbeddingConfig,
+    Flatten, Gru, GruCell, Linear, LinearConfig, Lstm, LstmCell, MaxPool2d, Nonlinearity, Padding,
+    RecurrentConfig, Rnn, RnnCell, Sequential, conv2d, linear,
 };
 use mapsto_tensor::testing::{assert_close, wave};
 use mapsto_tensor::{
@@ -360,6 +360,27 @@ fn recurrent_layers() {
         ],
     );
     conform(row, |vb| Rnn::new(&plain, Nonlinearity::Tanh, vb));
+}
+
+/// Three words added to the input, since the checks are about inputs of floats.
+#[derive(Debug, Clone)]
+struct ThreeWords(Embedding);
+
+impl ModuleT for ThreeWords {
+    fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+        let ids = Tensor::new(&[3u32, 0, 3], &Device::Cpu)?;
+        x.broadcast_add(&self.0.forward_t(&ids, train)?)
+    }
+}
+
+#[test]
+fn embedding() {
+    let config = EmbeddingConfig {
+        padding_idx: Some(0),
+        ..EmbeddingConfig::new(5, 4)
+    };
+    let row = Row::new("embedding", &[2, 3, 4], &[2, 3, 4], &[("weight", &[5, 4])]);
+    conform(row, |vb| Ok(ThreeWords(Embedding::new(&config, vb)?)));
 }
 
 /// A cell's first two steps as a layer: from zeros, the weight of the state has no gradient.

@@ -6,7 +6,8 @@ use std::fmt::Debug;
 
 use mapsto_nn::{
     Activation, AvgPool2d, BceWithLogitsLoss, Conv2d, Conv2dConfig, CrossEntropyLoss, Dropout,
-    Flatten, LinearConfig, MaxPool2d, MseLoss, Padding, conv2d, cross_entropy, linear, mse_loss,
+    Embedding, EmbeddingConfig, Flatten, LinearConfig, MaxPool2d, MseLoss, Padding, conv2d,
+    cross_entropy, linear, mse_loss,
 };
 use mapsto_tensor::testing::wave;
 use mapsto_tensor::{DType, Device, Module, ParamStore, Result, Tensor, VarBuilder};
@@ -21,6 +22,25 @@ fn assert_says<T: Debug>(result: Result<T>, parts: &[&str]) {
     for part in parts {
         assert!(message.contains(part), "\"{part}\" is not in: {message}");
     }
+}
+
+#[test]
+fn embeddings() {
+    let good = EmbeddingConfig::new(5, 3);
+    let bad = EmbeddingConfig {
+        padding_idx: Some(5),
+        ..good
+    };
+    let layer = Embedding::new(&bad, root());
+    assert_says(layer, &["embedding: padding_idx 5", "the 5 words"]);
+    let layer = Embedding::new(&good, root()).unwrap();
+    let ids = Tensor::new(&[[0u32, 1, 4], [2, 5, 9]], &Device::Cpu).unwrap();
+    let parts = ["embedding: id 5 at [1, 1]", "[2, 3]", "5 rows 0..=4"];
+    assert_says(layer.forward(&ids), &parts);
+    let ids = Tensor::new(&[3i64, -1], &Device::Cpu).unwrap();
+    assert_says(layer.forward(&ids), &["embedding: id -1 at [1]"]);
+    let ids = Tensor::new(&[3f32], &Device::Cpu).unwrap();
+    assert_says(layer.forward(&ids), &["embedding: expected ids in", "F32"]);
 }
 
 #[test]

@@ -22,6 +22,7 @@ fn every_layer_has_a_case() {
         "Conv2d",
         "Dropout",
         "ELU",
+        "Embedding",
         "Flatten",
         "GELU",
         "Hardsigmoid",

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 
 use mapsto_nn::{
     Activation, AvgPool2d, BceWithLogitsLoss, Conv2d, Conv2dConfig, CrossEntropyLoss, Dropout,
-    Flatten, Linear, LinearConfig, MaxPool2d, MseLoss, PadMode, Padding, Reduction, Sequential,
+    Embedding, EmbeddingConfig, Flatten, Linear, LinearConfig, MaxPool2d, MseLoss, PadMode,
+    Padding, Reduction, Sequential,
 };
 use mapsto_tensor::testing::{check_gradients, wave};
 use mapsto_tensor::{DType, Device, Module, ModuleT, Tensor, VarBuilder, rng};
@@ -34,6 +35,19 @@ fn linear() {
         check_gradients(&inputs, |t| {
             let vb = given(&[("weight", &t[1]), ("bias", &t[2])]);
             Linear::new(&LinearConfig::new(3, 7), vb)?.forward(&t[0])
+        });
+    }
+}
+
+#[test]
+fn embedding() {
+    let config = EmbeddingConfig::new(5, 3);
+    for shape in [&[][..], &[7], &[2, 3]] {
+        let count = shape.iter().product::<usize>() as u32;
+        let ids: Vec<u32> = (0..count).map(|i| i * i % 5).collect();
+        let ids = Tensor::from_vec(ids, shape, &Device::Cpu).unwrap();
+        check_gradients(&[wave((5, 3), 0.2)], |t| {
+            Embedding::new(&config, given(&[("weight", &t[0])]))?.forward(&ids)
         });
     }
 }

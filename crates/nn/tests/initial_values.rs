@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
 use mapsto_nn::{
-    CellConfig, Conv2d, Conv2dConfig, GruCell, Lstm, RecurrentConfig, Sequential, conv2d, linear,
+    CellConfig, Conv2d, Conv2dConfig, Embedding, EmbeddingConfig, GruCell, Lstm, RecurrentConfig,
+    Sequential, conv2d, linear,
 };
-use mapsto_tensor::{DType, Device, ParamStore, VarBuilder};
+use mapsto_tensor::{DType, Device, ParamKind, ParamStore, Tensor, VarBuilder};
 
 fn values(store: &ParamStore, name: &str) -> Vec<f64> {
     let var = store.get(name).unwrap();
@@ -69,6 +70,48 @@ fn recurrent_layers_start_within_the_root_of_their_units() {
     for name in names {
         assert_uniform(&name, &values(&store, &name), 1.0 / 50f64.sqrt());
     }
+}
+
+#[test]
+fn embeddings_start_normal_but_for_the_padding() {
+    let store = ParamStore::new(DType::F64, &Device::Cpu).with_seed(11);
+    let config = EmbeddingConfig {
+        padding_idx: Some(2),
+        ..EmbeddingConfig::new(40, 50)
+    };
+    Embedding::new(&config, store.root()).unwrap();
+    let weight = values(&store, "weight");
+    let (padding, rest): (Vec<f64>, Vec<f64>) = {
+        let rows = weight.chunks(50).enumerate();
+        let (padding, rest): (Vec<_>, Vec<_>) = rows.partition(|&(row, _)| row == 2);
+        let values = |rows: Vec<(usize, &[f64])>| rows.iter().flat_map(|r| r.1.to_vec()).collect();
+        (values(padding), values(rest))
+    };
+    assert_eq!(padding, [0.0; 50]);
+    let count = rest.len() as f64;
+    let mean = rest.iter().sum::<f64>() / count;
+    let squares = rest.iter().map(|v| v * v).sum::<f64>() / count;
+    // Four standard errors; those of squares of normal numbers have deviation sqrt(2).
+    assert!(mean.abs() < 4.0 / count.sqrt(), "mean {mean}");
+    assert!(
+        (squares - 1.0).abs() < 4.0 * (2.0 / count).sqrt(),
+        "{squares}"
+    );
+    let largest = rest.iter().fold(0.0, |a: f64, v| a.max(v.abs()));
+    assert!(largest > 2.5, "{largest}: not normal");
+}
+
+#[test]
+fn a_padding_row_that_is_there_stays() {
+    let store = ParamStore::new(DType::F64, &Device::Cpu);
+    let ones = Tensor::ones((3, 2), DType::F64, &Device::Cpu).unwrap();
+    store.insert("weight", &ones, ParamKind::Parameter).unwrap();
+    let config = EmbeddingConfig {
+        padding_idx: Some(1),
+        ..EmbeddingConfig::new(3, 2)
+    };
+    Embedding::new(&config, store.root()).unwrap();
+    assert_eq!(values(&store, "weight"), [1.0; 6]);
 }
 
 #[test]

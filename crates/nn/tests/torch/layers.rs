@@ -8,8 +8,8 @@
 )]
 
 use mapsto_nn::{
-    Activation, AvgPool2d, Conv2d, Conv2dConfig, Dropout, Flatten, Linear, LinearConfig, MaxPool2d,
-    PadMode, Padding,
+    Activation, AvgPool2d, Conv2d, Conv2dConfig, Dropout, Embedding, EmbeddingConfig, Flatten,
+    Linear, LinearConfig, MaxPool2d, PadMode, Padding,
 };
 use mapsto_tensor::testing::Golden;
 use mapsto_tensor::{Device, ModuleT, ParamKind, ParamStore, VarBuilder, backward};
@@ -30,10 +30,14 @@ pub(crate) fn check(golden: &Golden) {
     };
     // In the store, so that its gradient is returned and audited like that of a parameter.
     let input = file_name(["input", "kwarg.input"]);
-    let x = store.insert(input, &golden.tensor(input), ParamKind::Parameter);
+    let mut x = golden.tensor(input);
+    if x.dtype().is_float() {
+        let var = store.insert(input, &x, ParamKind::Parameter).unwrap();
+        x = var.as_tensor().clone();
+    }
     let train = golden.meta("train") == "true";
     let y = layer
-        .forward_t(x.unwrap().as_tensor(), train)
+        .forward_t(&x, train)
         .unwrap_or_else(|error| panic!("{}: {error}", golden.name));
     // Pooling with return_indices gives a pair, of which ours gives the first.
     golden.check(file_name(["output", "output.0"]), &y);
@@ -53,6 +57,7 @@ pub(crate) fn check(golden: &Golden) {
 fn build(golden: &Golden, vb: VarBuilder<'static>) -> Box<dyn ModuleT> {
     match golden.meta("module") {
         "Linear" => Box::new(linear(golden, vb)),
+        "Embedding" => Box::new(embedding(golden, vb)),
         "Conv2d" => Box::new(conv2d(golden, vb)),
         "MaxPool2d" => Box::new(max_pool2d(golden)),
         "AvgPool2d" => Box::new(avg_pool2d(golden)),
@@ -118,6 +123,19 @@ fn linear(golden: &Golden, vb: VarBuilder<'static>) -> Linear {
         ..LinearConfig::new(size("in_features"), size("out_features"))
     };
     Linear::new(&config, vb).unwrap()
+}
+
+fn embedding(golden: &Golden, vb: VarBuilder<'static>) -> Embedding {
+    assert_args(golden, &["num_embeddings", "embedding_dim", "padding_idx"]);
+    let size = |key| golden.arg(key).as_u64().map(|n| n as usize);
+    let config = EmbeddingConfig {
+        padding_idx: size("padding_idx").map(|id| id as u32),
+        ..EmbeddingConfig::new(
+            size("num_embeddings").unwrap(),
+            size("embedding_dim").unwrap(),
+        )
+    };
+    Embedding::new(&config, vb).unwrap()
 }
 
 fn conv2d(golden: &Golden, vb: VarBuilder<'static>) -> Conv2d {

@@ -77,6 +77,20 @@ fn convolution() {
     }
 }
 
+#[test]
+fn embeddings() {
+    let ids = [4u32, 0, 2, 4, 1, 4];
+    let tensor = Tensor::new(&ids, &Device::Cpu).unwrap();
+    for padding in [None, Some(4), Some(3)] {
+        assert_same(
+            &format!("embedding, padding {padding:?}"),
+            &[wave((6, 3), 0.2)],
+            |t| embedding(&t[0], &tensor, padding),
+            |t| embedding::composed(&t[0], &ids, padding),
+        );
+    }
+}
+
 /// Windows side by side, overlapping, apart, padded, and hanging over the edge.
 fn some_windows() -> Vec<Pool2dParams> {
     let plain = Pool2dParams::new(2);
