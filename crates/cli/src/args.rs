@@ -30,8 +30,10 @@ pub(crate) enum Command {
     Train(Box<TrainArgs>),
     /// Measure a trained model.
     Eval(EvalArgs),
-    /// Ask a trained model about picture files.
+    /// Ask a trained model: about picture files, texts, or what comes next.
     Predict(PredictArgs),
+    /// Let a trained language model write.
+    Generate(GenerateArgs),
     /// Show the layers of a recipe's network, or of a run's.
     Summary(Box<SummaryArgs>),
     /// List the model zoo.
@@ -50,6 +52,8 @@ Examples:
   mapsto train cnn                                    embedded digits, about a minute
   mapsto train cnn --data mnist-folder --epochs 5     a folder of IDX files
   mapsto train cnn --preset dropout -o optim.lr=5e-4  another network, another setting
+  mapsto train lm                                     the embedded language
+  mapsto train lm --preset ptb-small --data FOLDER    train, valid and test texts
   mapsto train cnn --resume                           go on with the newest unfinished run
   mapsto train cnn --resume runs/cnn-...              go on with this one, to the same bits
 
@@ -60,10 +64,10 @@ stores it as config.toml, so `--config runs/X/config.toml` repeats it.";
 /// Settings of a recipe.
 #[derive(Debug, Args, Default)]
 pub(crate) struct SettingArgs {
-    /// Network: mission, lenet5 or dropout.
+    /// Settings to start from; `mapsto models` lists those of each recipe.
     #[arg(long)]
     pub(crate) preset: Option<String>,
-    /// `digits` for the embedded digits, or a folder with IDX files such as MNIST.
+    /// The data: embedded ones by name, or a file or folder; `mapsto models` says which.
     #[arg(long, value_name = "SOURCE")]
     pub(crate) data: Option<String>,
     /// Passes over the training set.
@@ -102,6 +106,21 @@ pub(crate) struct SettingArgs {
     /// Share of the training set held out for validation.
     #[arg(long, allow_negative_numbers = true)]
     pub(crate) val_fraction: Option<f64>,
+    /// What a language model's tokens are: word or char.
+    #[arg(long)]
+    pub(crate) unit: Option<String>,
+    /// How text files are read: utf8, latin1 or windows-1252.
+    #[arg(long)]
+    pub(crate) encoding: Option<String>,
+    /// The column of a table that holds the texts.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) text_column: Option<String>,
+    /// The column of a table that holds the labels.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) label_column: Option<String>,
+    /// Steps of a language model's window.
+    #[arg(long, value_name = "STEPS")]
+    pub(crate) seq_len: Option<usize>,
     /// End after this many epochs without a better validation loss.
     #[arg(long)]
     pub(crate) patience: Option<usize>,
@@ -158,11 +177,11 @@ pub(crate) enum ProgressKind {
 pub(crate) struct EvalArgs {
     /// A run folder or a checkpoint file.
     pub(crate) run: PathBuf,
-    /// Data to measure on, instead of the run's own: `digits` or a folder.
+    /// Data to measure on, instead of the run's own.
     #[arg(long, value_name = "SOURCE")]
     pub(crate) data: Option<String>,
-    /// Which part of the data: train or test.
-    #[arg(long, default_value = "test", value_parser = ["train", "test"])]
+    /// Which part of the data: train, valid or test.
+    #[arg(long, default_value = "test", value_parser = ["train", "valid", "test"])]
     pub(crate) split: String,
     /// Exit with code 6 unless a figure reaches a value, such as `--min accuracy=0.98`.
     #[arg(long, value_name = "NAME=VALUE")]
@@ -176,12 +195,41 @@ pub(crate) struct EvalArgs {
 pub(crate) struct PredictArgs {
     /// A run folder or a checkpoint file.
     pub(crate) run: PathBuf,
-    /// PNG or JPEG files of any size, in grey or colour, light on dark or dark on light.
-    #[arg(required = true)]
-    pub(crate) files: Vec<PathBuf>,
-    /// How many classes to show for each.
+    /// For pictures: PNG or JPEG files of any size, in grey or colour, light on dark or dark on
+    /// light. For texts: the texts themselves. Without any, texts are read from standard input,
+    /// one a line.
+    #[arg(value_name = "INPUT")]
+    pub(crate) inputs: Vec<String>,
+    /// How many answers to show for each.
     #[arg(long, default_value_t = 3)]
     pub(crate) top: usize,
+    /// cpu, cuda, cuda:N, metal or auto.
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    /// A run folder or a checkpoint file.
+    pub(crate) run: PathBuf,
+    /// The text to go on from.
+    #[arg(long, default_value = "")]
+    pub(crate) prompt: String,
+    /// How many tokens to write.
+    #[arg(short, default_value_t = 100)]
+    pub(crate) n: usize,
+    /// Below 1 bolder, above 1 wilder, 0 always the most probable token.
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    pub(crate) temperature: f64,
+    /// Draw from this many of the most probable tokens; 0 for all.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) top_k: usize,
+    /// Draw from the most probable tokens that reach this probability together.
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    pub(crate) top_p: f64,
+    /// The same seed writes the same text.
+    #[arg(long, default_value_t = 42)]
+    pub(crate) seed: u64,
     /// cpu, cuda, cuda:N, metal or auto.
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,

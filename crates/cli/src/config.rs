@@ -3,18 +3,49 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use mapsto_models::cnn::Settings;
+use mapsto_models::{Settings, TrainSettings};
 use toml::{Table, Value};
 
 use crate::args::{Command, SettingArgs, TrainArgs};
 use crate::exit::Usage;
+use crate::recipes::by_recipe;
 use crate::suggest::hint;
 use crate::train::newest_unfinished;
 
 const ENVIRONMENT: &str = "MAPSTO_";
 
+/// The settings that `args` ask for, on top of those of their preset.
+pub(crate) fn resolve<S: Settings>(args: &SettingArgs) -> Result<S> {
+    resolve_onto(args, &S::preset(&preset::<S>(args)?)?)
+}
+
+/// The preset that the layers name, the last of them first.
+fn preset<S: Settings>(args: &SettingArgs) -> Result<String> {
+    const KEY: &str = "model.preset";
+    if let Some(name) = &args.preset {
+        return Ok(name.clone());
+    }
+    let overrides = args.overrides.iter().rev();
+    let named = overrides.filter_map(|text| text.split_once('='));
+    if let Some((_, name)) = named.into_iter().find(|(key, _)| *key == KEY) {
+        return Ok(name.trim_matches('"').to_owned());
+    }
+    if let Ok(name) = std::env::var("MAPSTO_MODEL_PRESET") {
+        return Ok(name);
+    }
+    let stored = match &args.config {
+        Some(path) => flatten(&read(path)?),
+        None => vec![],
+    };
+    let named = stored.into_iter().find(|(key, _)| key == KEY);
+    Ok(match named {
+        Some((_, Value::String(name))) => name,
+        _ => S::PRESETS[0].to_owned(),
+    })
+}
+
 /// The settings that `args` ask for, on top of `base`.
-pub(crate) fn resolve(args: &SettingArgs, base: &Settings) -> Result<Settings> {
+pub(crate) fn resolve_onto<S: Settings>(args: &SettingArgs, base: &S) -> Result<S> {
     let mut table = Table::try_from(base)?;
     let keys = keys(&table);
     if let Some(path) = &args.config {
@@ -38,7 +69,7 @@ pub(crate) fn resolve(args: &SettingArgs, base: &Settings) -> Result<Settings> {
     for (key, value) in flags(args) {
         set(&mut table, &keys, key, value)?;
     }
-    let settings: Settings = table
+    let settings: S = table
         .try_into()
         .map_err(|error| Usage(format!("settings: {error}")))?;
     settings.validate()?;
@@ -46,21 +77,21 @@ pub(crate) fn resolve(args: &SettingArgs, base: &Settings) -> Result<Settings> {
 }
 
 /// Reads the settings that a run stored.
-pub(crate) fn of_run(run: &Path) -> Result<Settings> {
+pub(crate) fn of_run<S: Settings>(run: &Path) -> Result<S> {
     let path = run.join("config.toml");
-    let settings: Settings = read(&path)?
+    let settings: S = read(&path)?
         .try_into()
         .map_err(|error| Usage(format!("{}: {error}", path.display())))?;
     Ok(settings)
 }
 
 /// The settings as TOML.
-pub(crate) fn to_text(settings: &Settings) -> Result<String> {
+pub(crate) fn to_text(settings: &impl Settings) -> Result<String> {
     Ok(toml::to_string(settings)?)
 }
 
 /// The keys in which two settings differ.
-pub(crate) fn difference(a: &Settings, b: &Settings) -> Result<Vec<String>> {
+pub(crate) fn difference<S: Settings>(a: &S, b: &S) -> Result<Vec<String>> {
     let (a, b) = (flatten(&Table::try_from(a)?), flatten(&Table::try_from(b)?));
     Ok(a.into_iter()
         .zip(b)
@@ -74,18 +105,25 @@ pub(crate) fn threads(command: &Command) -> Result<usize> {
     let Command::Train(args) = command else {
         return Ok(0);
     };
+    by_recipe!(&args.recipe, R => threads_of::<<R as mapsto_models::Recipe>::Settings>(args))
+}
+
+fn threads_of<S: Settings>(args: &TrainArgs) -> Result<usize> {
     let TrainArgs {
         settings, resume, ..
-    } = &**args;
-    let base = match resume {
+    } = args;
+    let stored = match resume {
         // Errors about the run are reported by the command itself.
-        Some(Some(run)) => of_run(run).unwrap_or_default(),
-        Some(None) => newest_unfinished(args)
-            .and_then(|run| of_run(&run))
-            .unwrap_or_default(),
-        None => Settings::default(),
+        Some(Some(run)) => of_run(run).ok(),
+        Some(None) => newest_unfinished(args).and_then(|run| of_run(&run)).ok(),
+        None => None,
     };
-    Ok(resolve(settings, &base)?.train.threads)
+    let settings: S = match stored {
+        Some(stored) => resolve_onto(settings, &stored)?,
+        None => resolve(settings)?,
+    };
+    let TrainSettings { threads, .. } = *settings.train();
+    Ok(threads)
 }
 
 fn read(path: &Path) -> Result<Table> {
@@ -98,7 +136,7 @@ fn read(path: &Path) -> Result<Table> {
 /// Variables of the form `MAPSTO_SECTION_KEY`.
 fn environment() -> Vec<(String, String)> {
     let is_setting = |name: &str| {
-        let sections = ["MODEL_", "DATA_", "OPTIM_", "TRAIN_"];
+        let sections = ["MODEL_", "DATA_", "OPTIM_", "TRAIN_", "DROPOUT_"];
         let rest = name.strip_prefix(ENVIRONMENT);
         rest.is_some_and(|rest| sections.iter().any(|section| rest.starts_with(section)))
     };
@@ -165,6 +203,11 @@ fn flags(args: &SettingArgs) -> Vec<(&'static str, Value)> {
         ("data.source", text(&args.data)),
         ("data.val_fraction", number(args.val_fraction)),
         ("data.workers", size(args.workers)),
+        ("data.unit", text(&args.unit)),
+        ("data.encoding", text(&args.encoding)),
+        ("data.text_column", text(&args.text_column)),
+        ("data.label_column", text(&args.label_column)),
+        ("data.seq_len", size(args.seq_len)),
         ("optim.name", text(&args.optimizer)),
         ("optim.lr", number(args.lr)),
         ("optim.momentum", number(args.momentum)),

@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use mapsto_data::Split;
-use mapsto_models::cnn::{CnnPipeline, Settings};
+use mapsto_data::{Part, Split};
+use mapsto_models::cnn::{self, CnnPipeline};
+use mapsto_models::lstm::language::{self, Writer};
+use mapsto_models::{Settings, kind_of};
 use mapsto_tensor::parse_device;
-use mapsto_train::RunFolder;
+use mapsto_train::{RunFolder, Scores};
 use serde_json::json;
 
 use crate::args::EvalArgs;
@@ -31,24 +33,7 @@ pub(crate) fn checkpoint(run: &Path) -> Result<PathBuf> {
 pub(crate) fn run(args: &EvalArgs, json: bool) -> Result<ExitCode> {
     let gates = gates(&args.min)?;
     let path = checkpoint(&args.run)?;
-    let mut settings = if args.run.is_dir() {
-        config::of_run(&args.run)?
-    } else {
-        Settings::default()
-    };
-    if let Some(source) = &args.data {
-        settings.data.source.clone_from(source);
-    }
-    if let Some(device) = &args.device {
-        settings.train.device.clone_from(device);
-    }
-    let pipeline = CnnPipeline::load(&path, &parse_device(&settings.train.device)?)?;
-    let split = if args.split == "train" {
-        Split::Train
-    } else {
-        Split::Test
-    };
-    let scores = pipeline.evaluate(&settings, split)?;
+    let (source, scores) = measure(args, &path)?;
     for (name, _) in &gates {
         if !scores.values.contains_key(name) {
             let hint = hint(name, scores.values.keys().map(String::as_str));
@@ -57,7 +42,7 @@ pub(crate) fn run(args: &EvalArgs, json: bool) -> Result<ExitCode> {
     }
     if json {
         print_json(&json!({
-            "run": args.run, "checkpoint": path, "data": settings.data.source,
+            "run": args.run, "checkpoint": path, "data": source,
             "samples": scores.samples, "metrics": {&args.split: scores.values},
             "details": scores.details,
         }))?;
@@ -65,7 +50,7 @@ pub(crate) fn run(args: &EvalArgs, json: bool) -> Result<ExitCode> {
         let mut text = format!(
             "{} on {} ({} samples)\n",
             path.display(),
-            settings.data.source,
+            source,
             scores.samples
         );
         for (name, value) in &scores.values {
@@ -80,6 +65,54 @@ pub(crate) fn run(args: &EvalArgs, json: bool) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The name of the data, and what was measured on them.
+fn measure(args: &EvalArgs, path: &Path) -> Result<(String, Scores)> {
+    Ok(match kind_of(path)?.as_str() {
+        "lm" => {
+            let settings: language::Settings = settings(args)?;
+            let part = match args.split.as_str() {
+                "train" => Part::Train,
+                "valid" => Part::Valid,
+                _ => Part::Test,
+            };
+            let model = Writer::load(path, &parse_device(&settings.train.device)?)?;
+            let scores = model.evaluate(&settings, part)?;
+            (settings.data.source, scores)
+        }
+        // Its loader says what the other kinds are.
+        _ => {
+            let settings: cnn::Settings = settings(args)?;
+            let split = match args.split.as_str() {
+                "train" => Split::Train,
+                "test" => Split::Test,
+                other => {
+                    let text = format!("--split {other}: sets of pictures have train and test");
+                    return Err(Usage(text).into());
+                }
+            };
+            let model = CnnPipeline::load(path, &parse_device(&settings.train.device)?)?;
+            let scores = model.evaluate(&settings, split)?;
+            (settings.data.source, scores)
+        }
+    })
+}
+
+/// Those of the run, with what the arguments change.
+fn settings<S: Settings>(args: &EvalArgs) -> Result<S> {
+    let mut settings: S = if args.run.is_dir() {
+        config::of_run(&args.run)?
+    } else {
+        S::preset(S::PRESETS[0])?
+    };
+    if let Some(source) = &args.data {
+        settings.source_mut().clone_from(source);
+    }
+    if let Some(device) = &args.device {
+        settings.train_mut().device.clone_from(device);
+    }
+    Ok(settings)
 }
 
 fn gates(texts: &[String]) -> Result<Vec<(String, f64)>> {

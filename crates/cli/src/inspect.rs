@@ -3,26 +3,25 @@
 use std::path::Path;
 
 use anyhow::Result;
-use mapsto_models::ZOO;
-use mapsto_models::cnn::{CnnPipeline, Recipe, Settings};
+use mapsto_models::cnn::CnnPipeline;
+use mapsto_models::lstm::language::Writer;
+use mapsto_models::{Recipe, ZOO, kind_of};
+use mapsto_nn::Summary;
 use mapsto_tensor::Device;
 use serde_json::json;
 
-use crate::args::{ModelsArgs, ModelsCommand, SummaryArgs};
+use crate::args::{ModelsArgs, ModelsCommand, SettingArgs, SummaryArgs};
 use crate::evaluate::checkpoint;
-use crate::train::check_recipe;
+use crate::recipes::{self, by_recipe};
 use crate::{config, print, print_json};
 
 pub(crate) fn summary(args: &SummaryArgs, json: bool) -> Result<()> {
     let path = Path::new(&args.what);
     let is_recipe = ZOO.iter().any(|entry| entry.name == args.what);
     let table = if !is_recipe && path.exists() {
-        let pipeline = CnnPipeline::load(checkpoint(path)?, &Device::Cpu)?;
-        let dims = pipeline.description.config.input_dims();
-        mapsto_nn::summary(pipeline.model(), &pipeline.store, &dims)?
+        of_checkpoint(&checkpoint(path)?)?
     } else {
-        check_recipe(&args.what)?;
-        Recipe::new(config::resolve(&args.settings, &Settings::default())?)?.summary()?
+        by_recipe!(&args.what, R => of_recipe::<R>(&args.settings))?
     };
     if json {
         print_json(&table)
@@ -31,10 +30,29 @@ pub(crate) fn summary(args: &SummaryArgs, json: bool) -> Result<()> {
     }
 }
 
+fn of_recipe<R: Recipe>(args: &SettingArgs) -> Result<Summary> {
+    Ok(R::new(config::resolve(args)?)?.summary()?)
+}
+
+fn of_checkpoint(path: &Path) -> Result<Summary> {
+    Ok(match kind_of(path)?.as_str() {
+        "lm" => {
+            let writer = Writer::load(path, &Device::Cpu)?;
+            writer.model().summary(&writer.store)?
+        }
+        // Its loader says what the other kinds are.
+        _ => {
+            let pipeline = CnnPipeline::load(path, &Device::Cpu)?;
+            let dims = pipeline.description.config.input_dims();
+            mapsto_nn::summary(pipeline.model(), &pipeline.store, &dims)?
+        }
+    })
+}
+
 pub(crate) fn models(args: &ModelsArgs, json: bool) -> Result<()> {
     let shown = match &args.command {
         Some(ModelsCommand::Show { name }) => {
-            check_recipe(name)?;
+            recipes::check(name)?;
             ZOO.iter()
                 .filter(|entry| entry.name == name)
                 .collect::<Vec<_>>()

@@ -9,8 +9,10 @@ mod config;
 mod data;
 mod evaluate;
 mod exit;
+mod generate;
 mod inspect;
 mod predict;
+mod recipes;
 mod suggest;
 mod train;
 
@@ -46,6 +48,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Train(args) => train::run(args, json),
         Command::Eval(args) => evaluate::run(args, json),
         Command::Predict(args) => predict::run(args, json),
+        Command::Generate(args) => generate::run(args, json).map(|()| ExitCode::SUCCESS),
         Command::Summary(args) => inspect::summary(args, json).map(|()| ExitCode::SUCCESS),
         Command::Models(args) => inspect::models(args, json).map(|()| ExitCode::SUCCESS),
         Command::Data(args) => data::run(args, json).map(|()| ExitCode::SUCCESS),

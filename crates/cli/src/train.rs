@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
-use mapsto_models::ZOO;
-use mapsto_models::cnn::{Options, Recipe, Report, Settings};
+use mapsto_models::{Options, Recipe, Report, Settings};
 use mapsto_train::{Callback, Progress, RunFolder, StopReason};
 
 use crate::args::{ProgressKind, TrainArgs};
 use crate::exit::{INTERRUPTED, Usage};
-use crate::suggest::hint;
+use crate::recipes::by_recipe;
 use crate::{PROGRAM, config, print, print_json};
 
 /// Settings that may change when a run goes on: they do not touch the bits of what is done.
@@ -25,18 +24,21 @@ const FREE_ON_RESUME: [&str; 4] = [
 ];
 
 pub(crate) fn run(args: &TrainArgs, json: bool) -> Result<ExitCode> {
-    check_recipe(&args.recipe)?;
+    by_recipe!(&args.recipe, R => run_recipe::<R>(args, json))
+}
+
+fn run_recipe<R: Recipe>(args: &TrainArgs, json: bool) -> Result<ExitCode> {
     let resumed = match &args.resume {
         None => None,
         Some(Some(path)) => Some(RunFolder::resume(path)?),
         Some(None) => Some(RunFolder::resume(&newest_unfinished(args)?)?),
     };
-    let settings = settings(args, resumed.as_ref())?;
+    let settings: R::Settings = settings(args, resumed.as_ref())?;
     if args.print_config {
         print(&config::to_text(&settings)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let recipe = Recipe::new(settings.clone())?;
+    let recipe = R::new(settings.clone())?;
     let resume = resumed.is_some();
     let text = config::to_text(&settings)?;
     let run = match resumed {
@@ -61,7 +63,7 @@ pub(crate) fn run(args: &TrainArgs, json: bool) -> Result<ExitCode> {
             interrupt: interrupt()?,
         },
     )?;
-    show(&report, json)?;
+    show(&args.recipe, &report, json)?;
     if report.stopped == StopReason::Interrupted {
         let folder = run.path().display();
         eprintln!(
@@ -71,17 +73,6 @@ pub(crate) fn run(args: &TrainArgs, json: bool) -> Result<ExitCode> {
         return Ok(ExitCode::from(INTERRUPTED));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-pub(crate) fn check_recipe(name: &str) -> Result<()> {
-    if ZOO.iter().any(|entry| entry.name == name) {
-        return Ok(());
-    }
-    let hint = hint(name, ZOO.iter().map(|entry| entry.name));
-    Err(Usage(format!(
-        "no recipe called \"{name}\": {hint}; see `mapsto models`"
-    ))
-    .into())
 }
 
 /// The run that `--resume` without a value means.
@@ -96,19 +87,19 @@ pub(crate) fn newest_unfinished(args: &TrainArgs) -> Result<PathBuf> {
     })
 }
 
-fn settings(args: &TrainArgs, resumed: Option<&RunFolder>) -> Result<Settings> {
+fn settings<S: Settings>(args: &TrainArgs, resumed: Option<&RunFolder>) -> Result<S> {
     let Some(run) = resumed else {
-        let mut settings = config::resolve(&args.settings, &Settings::default())?;
+        let mut settings: S = config::resolve(&args.settings)?;
         // The run can then be resumed from anywhere.
-        if let Ok(path) = std::fs::canonicalize(&settings.data.source)
-            && settings.data.source != "digits"
+        if let Ok(path) = std::fs::canonicalize(settings.source())
+            && !S::EMBEDDED.contains(&settings.source())
         {
-            settings.data.source = path.display().to_string();
+            *settings.source_mut() = path.display().to_string();
         }
         return Ok(settings);
     };
-    let stored = config::of_run(run.path())?;
-    let settings = config::resolve(&args.settings, &stored)?;
+    let stored: S = config::of_run(run.path())?;
+    let settings = config::resolve_onto(&args.settings, &stored)?;
     let changed = config::difference(&stored, &settings)?;
     let fixed: Vec<String> = changed
         .into_iter()
@@ -147,7 +138,7 @@ fn interrupt() -> Result<Arc<AtomicBool>> {
     Ok(flag)
 }
 
-fn show(report: &Report, json: bool) -> Result<()> {
+fn show(recipe: &str, report: &Report, json: bool) -> Result<()> {
     if json {
         return print_json(report);
     }
@@ -167,8 +158,18 @@ fn show(report: &Report, json: bool) -> Result<()> {
         report.epochs, report.steps, report.seconds, report.samples_per_second
     );
     text += &format!(
-        "run: {0}\nnext: mapsto predict {0} picture.png\n",
-        report.run
+        "run: {}\nnext: mapsto {}\n",
+        report.run,
+        next(recipe, &report.run)
     );
     print(&text)
+}
+
+/// What to do with a trained model.
+fn next(recipe: &str, run: &str) -> String {
+    match recipe {
+        "lm" => format!("generate {run}"),
+        "sentiment" => format!("predict {run} \"a text\""),
+        _ => format!("predict {run} picture.png"),
+    }
 }

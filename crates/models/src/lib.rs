@@ -2,7 +2,15 @@
 
 pub mod cnn;
 mod error;
+mod kind;
+pub mod lstm;
+mod recipe;
 mod zoo;
 
 pub use error::{Error, Result};
+pub(crate) use kind::kind;
+pub use kind::kind_of;
+pub use recipe::{
+    Measured, OptimSettings, Options, Recipe, Report, Schedule, Settings, TrainSettings,
+};
 pub use zoo::{Entry, ZOO};

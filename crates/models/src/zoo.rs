@@ -14,9 +14,18 @@ pub struct Entry {
 }
 
 /// All entries.
-pub const ZOO: &[Entry] = &[Entry {
-    name: "cnn",
-    task: "say what a small picture shows: one of some classes, with probabilities",
-    presets: &crate::cnn::PRESETS,
-    data: "embedded digits, or a folder of IDX files such as MNIST and Fashion-MNIST",
-}];
+pub const ZOO: &[Entry] = &[
+    Entry {
+        name: "cnn",
+        task: "say what a small picture shows: one of some classes, with probabilities",
+        presets: &crate::cnn::PRESETS,
+        data: "embedded digits, or a folder of IDX files such as MNIST and Fashion-MNIST",
+    },
+    Entry {
+        name: "lm",
+        task: "say which word or character comes next in a text, and write on",
+        presets: &crate::lstm::language::PRESETS,
+        data: "an embedded language of known entropy, or a text file or folder such as the Penn \
+               Treebank",
+    },
+];

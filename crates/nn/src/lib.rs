@@ -27,7 +27,10 @@ pub use loss::{
 };
 pub use mapsto_tensor::ops::{Nonlinearity, PadMode};
 pub use pool2d::{AvgPool2d, MaxPool2d};
-pub use rnn::{CellConfig, Gru, GruCell, Lstm, LstmCell, LstmState, RecurrentConfig, Rnn, RnnCell};
+pub use rnn::{
+    CellConfig, Gru, GruCell, Lstm, LstmCell, LstmState, RecurrentConfig, RecurrentLayer, Rnn,
+    RnnCell,
+};
 pub use sequential::{Child, Sequential};
 pub use size2::Size2;
 pub use summary::{Summary, SummaryRow, summary};

@@ -38,7 +38,7 @@ pub struct SummaryRow {
 }
 
 /// The layers of a model and their sums.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// One a layer, in order.
     pub layers: Vec<SummaryRow>,
@@ -74,34 +74,58 @@ impl Summary {
     /// # Errors
     /// When the forward pass fails, naming the layer.
     pub fn of(model: &Sequential, store: &ParamStore, input: &Tensor) -> Result<Self> {
-        let mut total = Self {
-            layers: vec![],
-            trainable: 0,
-            frozen: 0,
-            buffers: 0,
-            multiply_adds: 0,
-            bytes: 0,
-        };
+        let mut total = Self::default();
         let prefix = match model.prefix() {
             root if root.is_empty() => root,
             path => path + ".",
         };
         let mut x = input.detach();
         for child in model.children() {
-            let (output, multiply_adds) = macs::count(|| child.forward_t(&x, false));
-            // Detached, so that no graph grows along the way.
-            x = output?.detach();
-            let parameters = total.add_entries(store, &format!("{prefix}{}.", child.name()));
-            total.multiply_adds += multiply_adds;
-            total.layers.push(SummaryRow {
-                name: child.name().to_owned(),
-                kind: child.kind().to_owned(),
-                output: x.dims().to_vec(),
-                parameters,
-                multiply_adds,
-            });
+            let names = format!("{prefix}{}.", child.name());
+            x = total.add(store, &names, (child.name(), child.kind()), || {
+                child.forward_t(&x, false)
+            })?;
         }
         Ok(total)
+    }
+
+    /// Summarises a model that is no [`Sequential`]: its parts by the first piece of their
+    /// parameters' names, their kind, and what computes their output.
+    ///
+    /// # Errors
+    /// When a part fails.
+    pub fn of_parts(
+        store: &ParamStore,
+        parts: &[(&str, &str, &dyn Fn() -> Result<Tensor>)],
+    ) -> Result<Self> {
+        let mut total = Self::default();
+        for (name, kind, forward) in parts {
+            total.add(store, &format!("{name}."), (name, kind), forward)?;
+        }
+        Ok(total)
+    }
+
+    /// Adds the row of one part and returns its output.
+    fn add(
+        &mut self,
+        store: &ParamStore,
+        prefix: &str,
+        (name, kind): (&str, &str),
+        forward: impl FnOnce() -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        let (output, multiply_adds) = macs::count(forward);
+        // Detached, so that no graph grows along the way.
+        let output = output?.detach();
+        let parameters = self.add_entries(store, prefix);
+        self.multiply_adds += multiply_adds;
+        self.layers.push(SummaryRow {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            output: output.dims().to_vec(),
+            parameters,
+            multiply_adds,
+        });
+        Ok(output)
     }
 
     /// Adds what the store holds under `prefix` and returns the number of parameters.

@@ -76,8 +76,14 @@ impl<O> Trainer<O> {
 
     /// Measures this too, in training and evaluation.
     #[must_use]
-    pub fn metric(mut self, metric: impl Metric + 'static) -> Self {
-        self.measure.metrics.push(Box::new(metric));
+    pub fn metric(self, metric: impl Metric + 'static) -> Self {
+        self.boxed_metric(Box::new(metric))
+    }
+
+    /// Measures this too; for a metric that is chosen at run time.
+    #[must_use]
+    pub fn boxed_metric(mut self, metric: Box<dyn Metric>) -> Self {
+        self.measure.metrics.push(metric);
         self
     }
 
@@ -119,6 +125,11 @@ impl<O> Trainer<O> {
     /// Where training stands.
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// Samples that the last `fit` trained on.
+    pub fn samples(&self) -> usize {
+        self.samples
     }
 
     /// Why the last `fit` ended.

@@ -11,6 +11,6 @@ mod task;
 
 pub use network::{CnnConfig, Layer, PRESETS, cnn};
 pub use pipeline::{CnnPipeline, Description};
-pub use recipe::{Measured, Options, Recipe, Report};
-pub use settings::{DataSettings, ModelSettings, OptimSettings, Settings, TrainSettings};
+pub use recipe::Recipe;
+pub use settings::{DataSettings, ModelSettings, Settings};
 pub use task::Classify;

@@ -32,15 +32,7 @@ impl Description {
             path: path.to_owned(),
             reason,
         };
-        if model.is_null() {
-            return Err(incompatible(
-                "does not describe its model; give a checkpoint that train wrote, or load the \
-                 weights in code"
-                    .to_owned(),
-            ));
-        }
-        // The kind first: models of other kinds have other fields.
-        let kind = model["kind"].as_str().unwrap_or("unknown");
+        let kind = crate::kind(model, path)?;
         if kind != "cnn" {
             return Err(incompatible(format!(
                 "holds a model of kind {kind}, not cnn"

@@ -1,35 +1,30 @@
 //! [`Recipe`]: trains a network as its settings say, into a run folder, resumable at any step.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Instant;
 
 use mapsto_data::{
     DataLoader, ImageCollate, ImageSet, SetInfo, Split, Subset, describe, digits, open,
     stratified_split,
 };
 use mapsto_nn::{Sequential, Summary, summary};
-use mapsto_optim::{Adam, AdamW, IntoOptimizer, Optim, Optimizer, Rule, Sgd};
 use mapsto_tensor::{DType, Device, ParamStore, parse_device};
 use mapsto_train::{
-    Accuracy, BestCheckpoint, Callback, ConfusionMatrix, Direction, EarlyStopping, Environment,
-    Error as TrainError, JsonlLog, LastCheckpoint, Logs, Monitor, Progress, RunFolder, Scores,
-    Snapshot, StopReason, TerminateOnNan, TopK, Trainer, weights_sha256,
+    Accuracy, ConfusionMatrix, Direction, Environment, Metric, Monitor, RunFolder, Scores, TopK,
+    Trainer,
 };
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::network::{CnnConfig, cnn};
 use super::pipeline::{CnnPipeline, Description};
-use super::settings::{OptimSettings, Settings};
+use super::settings::Settings;
 use super::task::Classify;
 use crate::error::{Error, Result};
+use crate::recipe::{Options, Passes, Report, Settings as _, fit, optimizer, watched};
 
 type Loader = DataLoader<Subset<ImageSet>, ImageCollate>;
 
-/// Settings, data and network, all checked before a run folder is made.
+/// Trains a [`CnnConfig`].
 #[derive(Debug)]
 pub struct Recipe {
     settings: Settings,
@@ -42,47 +37,12 @@ pub struct Recipe {
     model: Sequential,
 }
 
-/// What a caller adds to a run.
-#[derive(Debug, Default)]
-pub struct Options {
-    /// Callbacks beside those of the recipe, such as progress.
-    pub callbacks: Vec<Box<dyn Callback>>,
-    /// Ends the run after the step under way once set.
-    pub interrupt: Arc<AtomicBool>,
-}
+impl crate::recipe::Recipe for Recipe {
+    type Settings = Settings;
 
-/// What was measured on one split.
-pub type Measured = Logs;
+    const NAME: &'static str = "cnn";
 
-/// The result of a run, stored as `result.json`.
-#[derive(Debug, Clone, Serialize)]
-pub struct Report {
-    /// The run folder.
-    pub run: String,
-    /// Figures by split: `train` and `val` of the last epoch, `test` of the finished model.
-    pub metrics: BTreeMap<String, Measured>,
-    /// Tables behind the test figures.
-    pub details: BTreeMap<String, Value>,
-    /// Epochs and steps that were trained.
-    pub epochs: usize,
-    /// Optimizer steps.
-    pub steps: u64,
-    /// Seconds of this process.
-    pub seconds: f64,
-    /// Training samples a second in this process.
-    pub samples_per_second: f64,
-    /// Why training ended.
-    pub stopped: StopReason,
-    /// Fingerprint of the weights.
-    pub weights_sha256: String,
-}
-
-impl Recipe {
-    /// Checks the settings, reads the data and builds the network.
-    ///
-    /// # Errors
-    /// When a setting is out of range, the data cannot be used, or the device is missing.
-    pub fn new(settings: Settings) -> Result<Self> {
+    fn new(settings: Settings) -> Result<Self> {
         settings.validate()?;
         let device = parse_device(&settings.train.device)?;
         let (train, test, info) = read(&settings)?;
@@ -120,25 +80,12 @@ impl Recipe {
         })
     }
 
-    /// The table of layers.
-    ///
-    /// # Errors
-    /// When the network cannot run.
-    pub fn summary(&self) -> Result<Summary> {
+    fn summary(&self) -> Result<Summary> {
         let dims = self.description.config.input_dims();
         Ok(summary(&self.model, &self.store, &dims)?)
     }
 
-    /// The settings.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// Writes what the run consists of: data, environment, layers.
-    ///
-    /// # Errors
-    /// When the folder cannot be written.
-    pub fn record(&self, run: &RunFolder, program: &str) -> Result<()> {
+    fn record(&self, run: &RunFolder, program: &str) -> Result<()> {
         run.write_json(
             "env.json",
             &Environment::here(program, &self.settings.train.device),
@@ -147,104 +94,53 @@ impl Recipe {
         Ok(run.write_text("summary.txt", &format!("{}\n", self.summary()?))?)
     }
 
-    /// Trains in `run`, going on from its last checkpoint if `resume`, and tests the result.
-    ///
-    /// # Errors
-    /// When a file cannot be written, the loss becomes undefined, or the checkpoint does not fit.
-    pub fn train(self, run: &RunFolder, resume: bool, options: Options) -> Result<Report> {
-        let started = Instant::now();
-        let mut trainer = self.trainer(run, options)?;
-        // A run that was killed before its first checkpoint starts again.
-        if resume && run.last().exists() {
-            let snapshot = Snapshot::load(&run.last())?;
-            trainer
-                .resume(&snapshot)
-                .map_err(|error| naming(error, &run.last()))?;
-        }
-        let first = trainer.position().step;
-        let limit = match self.settings.train.limit_batches {
-            0 => usize::MAX,
-            limit => limit,
+    fn train(self, run: &RunFolder, resume: bool, options: Options) -> Result<Report> {
+        let trainer = self.trainer(run, options)?;
+        let passes = Passes {
+            train: |epoch| self.train.epoch(epoch),
+            validation: self
+                .validation
+                .as_ref()
+                .map(|validation| || validation.epoch(0)),
+            test: |trainer: &Trainer<_>| Ok(trainer.evaluate(self.test.epoch(0))?),
         };
-        let batches = |epoch| self.train.epoch(epoch).take(limit);
-        let epochs = self.settings.train.epochs;
-        let history = match &self.validation {
-            Some(validation) => trainer.fit_validated(epochs, batches, || validation.epoch(0))?,
-            None => trainer.fit(epochs, batches)?,
-        };
-        let training_seconds = started.elapsed().as_secs_f64();
-        run.write_text("metrics.csv", &history.to_csv())?;
-        let stopped = trainer
-            .stop_reason()
-            .cloned()
-            .unwrap_or(StopReason::Completed);
-        let mut metrics: BTreeMap<String, Measured> = BTreeMap::new();
-        if let Some(record) = history.epochs.last() {
-            for (name, &value) in &record.logs {
-                let (split, name) = name.split_once('.').unwrap_or(("train", name));
-                metrics
-                    .entry(split.to_owned())
-                    .or_default()
-                    .insert(name.to_owned(), value);
-            }
-        }
-        let mut details = BTreeMap::new();
-        if stopped != StopReason::Interrupted {
-            if self.validation.is_some() && run.best().exists() {
-                let best = Snapshot::load(&run.best())?;
-                self.store.load_state_dict(&best.weights(), true)?;
-            }
-            let scores = trainer.evaluate(self.test.epoch(0))?;
-            metrics.insert("test".to_owned(), scores.values);
-            details = scores.details;
-        }
-        let position = trainer.position();
-        let samples = (position.step - first) * self.settings.train.batch_size as u64;
-        let report = Report {
-            run: run.path().display().to_string(),
-            metrics,
-            details,
-            epochs: position.epoch,
-            steps: position.step,
-            seconds: started.elapsed().as_secs_f64(),
-            samples_per_second: samples as f64 / training_seconds,
-            stopped,
-            weights_sha256: weights_sha256(&self.store.state_dict())?,
-        };
-        if report.stopped != StopReason::Interrupted {
-            run.write_json("result.json", &report)?;
-        }
-        Ok(report)
+        fit(
+            trainer,
+            &self.store,
+            run,
+            resume,
+            &self.settings.train,
+            passes,
+        )
     }
+}
 
+impl Recipe {
     fn trainer(&self, run: &RunFolder, options: Options) -> Result<Trainer<Classify<Sequential>>> {
         let train = &self.settings.train;
-        let classes = self.description.config.classes;
-        let optimizer = optimizer(&self.settings.optim, &self.store)?;
-        let monitor = Monitor::new("val.loss", Direction::Lower);
+        let optimizer = optimizer(
+            &self.settings.optim,
+            &self.store,
+            train.epochs,
+            train.steps(self.train.len()),
+        )?;
         let mut trainer = Trainer::new(&self.store, Classify::new(self.model.clone()), optimizer)?
-            .metric(Accuracy::default())
-            .metric(TopK::new(5.min(classes - 1)))
-            .metric(ConfusionMatrix::new(classes))
-            .seed(train.seed)
-            .describe(json!(self.description))
-            .interrupt(options.interrupt)
-            .callback(TerminateOnNan)
-            .callback(Progress::lines(run.log()?).named("log"))
-            .callback(JsonlLog::new(run.file("metrics.jsonl")))
-            .callback(LastCheckpoint::new(run.last()).every_steps(train.save_every))
-            .callback(match self.validation {
-                Some(_) => BestCheckpoint::new(run.best(), monitor.clone()),
-                None => BestCheckpoint::newest(run.best()),
-            });
-        if train.patience > 0 {
-            trainer = trainer.callback(EarlyStopping::new(monitor, train.patience));
+            .describe(json!(self.description));
+        for metric in metrics(self.description.config.classes) {
+            trainer = trainer.boxed_metric(metric);
         }
-        for callback in options.callbacks {
-            trainer = trainer.boxed_callback(callback);
-        }
-        Ok(trainer)
+        let monitor = Monitor::new("val.loss", Direction::Lower);
+        let monitor = self.validation.is_some().then_some(monitor);
+        watched(trainer, run, train, monitor, options)
     }
+}
+
+fn metrics(classes: usize) -> Vec<Box<dyn Metric>> {
+    vec![
+        Box::new(Accuracy::default()),
+        Box::new(TopK::new(5.min(classes - 1))),
+        Box::new(ConfusionMatrix::new(classes)),
+    ]
 }
 
 /// Training set, test set and what is known about them.
@@ -305,67 +201,6 @@ fn loader(
         .workers(settings.data.workers))
 }
 
-fn optimizer(settings: &OptimSettings, store: &ParamStore) -> Result<Box<dyn Optimizer>> {
-    let OptimSettings {
-        lr,
-        momentum,
-        weight_decay,
-        ..
-    } = *settings;
-    match settings.name.as_str() {
-        "sgd" => build(
-            Sgd {
-                lr,
-                momentum,
-                weight_decay,
-                ..Sgd::default()
-            },
-            settings,
-            store,
-        ),
-        "adamw" => build(
-            AdamW {
-                lr,
-                weight_decay,
-                ..AdamW::default()
-            },
-            settings,
-            store,
-        ),
-        _ => build(
-            Adam {
-                lr,
-                weight_decay,
-                ..Adam::default()
-            },
-            settings,
-            store,
-        ),
-    }
-}
-
-fn build(
-    rule: impl Rule,
-    settings: &OptimSettings,
-    store: &ParamStore,
-) -> Result<Box<dyn Optimizer>> {
-    let mut optim = Optim::new(rule, store.trainable())?;
-    if settings.clip_norm > 0.0 {
-        optim = optim.clip_grad_norm(settings.clip_norm)?;
-    }
-    Ok(optim.into_optimizer(store)?)
-}
-
-fn naming(error: TrainError, path: &Path) -> TrainError {
-    match error {
-        TrainError::NotResumable { reason, .. } => TrainError::NotResumable {
-            path: path.display().to_string(),
-            reason,
-        },
-        other => other,
-    }
-}
-
 impl CnnPipeline {
     /// Measures the model on a split of a set of the same kind: `digits` or a folder.
     ///
@@ -396,12 +231,11 @@ impl CnnPipeline {
         }
         let device = parse_device(&settings.train.device)?;
         let loader = loader(whole(set)?, settings, &device, false)?;
-        let metrics: Vec<Box<dyn mapsto_train::Metric>> = vec![
-            Box::new(Accuracy::default()),
-            Box::new(TopK::new(5.min(classes - 1))),
-            Box::new(ConfusionMatrix::new(classes)),
-        ];
         let task = Classify::new(self.model().clone());
-        Ok(mapsto_train::evaluate(&task, metrics, loader.epoch(0))?)
+        Ok(mapsto_train::evaluate(
+            &task,
+            metrics(classes),
+            loader.epoch(0),
+        )?)
     }
 }

@@ -3,6 +3,7 @@
 mod config;
 mod gru;
 mod gru_cell;
+mod layer;
 mod lstm;
 mod lstm_cell;
 #[allow(clippy::module_inception, reason = "one layer a file, this one is Rnn")]
@@ -15,6 +16,7 @@ mod weights;
 pub use config::{CellConfig, RecurrentConfig};
 pub use gru::Gru;
 pub use gru_cell::GruCell;
+pub use layer::RecurrentLayer;
 pub use lstm::{Lstm, LstmState};
 pub use lstm_cell::LstmCell;
 pub use rnn::Rnn;

@@ -1,10 +1,10 @@
 //! Layers and directions of a recurrent layer, the same for every kind of cell.
 
-use mapsto_tensor::ops::{self, Order, Recurrence, RecurrentWeights};
+use mapsto_tensor::ops::{Order, Recurrence};
 use mapsto_tensor::{ModuleT, Result, Tensor, VarBuilder, bail};
 
 use super::config::{CellConfig, RecurrentConfig};
-use super::weights::weights;
+use super::layer::RecurrentLayer;
 use crate::Dropout;
 
 #[derive(Debug, Clone)]
@@ -12,7 +12,7 @@ pub(super) struct Stack {
     kind: Recurrence,
     config: RecurrentConfig,
     /// Layer by layer, in each forwards before backwards.
-    walks: Vec<RecurrentWeights>,
+    walks: Vec<RecurrentLayer>,
     dropout: Dropout,
 }
 
@@ -35,7 +35,8 @@ impl Stack {
                 bias: config.bias,
             };
             for direction in ["", "_reverse"].iter().take(config.directions()) {
-                walks.push(weights(kind, &cell, &format!("_l{layer}{direction}"), vb)?);
+                let suffix = format!("_l{layer}{direction}");
+                walks.push(RecurrentLayer::new(kind, &cell, &suffix, vb)?);
             }
         }
         Ok(Self {
@@ -139,13 +140,16 @@ impl Stack {
                 x = self.dropout.forward_t(&x, train)?;
             }
             let mut outputs = vec![];
-            for (direction, weights) in walks.iter().enumerate() {
-                let start = self.start(&x, states, layer * directions + direction)?;
+            for (direction, walk) in walks.iter().enumerate() {
+                let start = match states {
+                    Some(states) => start(states, layer * directions + direction)?,
+                    None => walk.zeros(&x)?,
+                };
                 let order = Order {
                     reverse: direction == 1,
                     lengths: lengths.map(<[usize]>::to_vec),
                 };
-                let (y, end) = ops::recurrent(self.kind, &x, weights, &start, &order)?;
+                let (y, end) = walk.forward(&x, &start, &order, train)?;
                 outputs.push(y);
                 last.push(end);
             }
@@ -161,18 +165,10 @@ impl Stack {
         let states = (0..self.kind.states()).map(of_all);
         Ok((x, states.collect::<Result<_>>()?))
     }
+}
 
-    /// The states that a walk starts from, `(S, N, H)`.
-    fn start(&self, x: &Tensor, states: Option<&[Tensor]>, walk: usize) -> Result<Tensor> {
-        match states {
-            Some(states) => {
-                let of_walk = states.iter().map(|state| state.get(walk));
-                Tensor::stack(&of_walk.collect::<Result<Vec<_>>>()?, 0)
-            }
-            None => {
-                let shape = (self.kind.states(), x.dim(1)?, self.config.hidden_size);
-                Tensor::zeros(shape, x.dtype(), x.device())
-            }
-        }
-    }
+/// The states that a walk starts from, `(S, N, H)`.
+fn start(states: &[Tensor], walk: usize) -> Result<Tensor> {
+    let of_walk = states.iter().map(|state| state.get(walk));
+    Tensor::stack(&of_walk.collect::<Result<Vec<_>>>()?, 0)
 }

@@ -1,0 +1,379 @@
+//! [`LanguageModel`]: embedding, recurrent layers, and a softmax over the vocabulary.
+//!
+//! `e_t = E[w_t]`, `h_t = layers(e_t, h_{t-1})`, `p(w_{t+1}) = softmax(W h_t + b)`; with tied
+//! weights `W = E`. A mixture of `K` softmaxes is `p = sum_k pi_k softmax(W z_k + b)` with
+//! `z_k = tanh(P_k h)` and `pi = softmax(Q h)`.
+//!
+//! **Shape:** tokens `(T, N)` in u32, time first → outputs of the last layer `(T, N, H)`; states
+//! one `(S, N, H)` a layer.
+//!
+//! **Parameters:** those of PyTorch's word language model: `encoder.weight (V, E)`,
+//! `rnn.weight_ih_l0`, ..., `decoder.weight (V, H)` and `decoder.bias (V)`; tied, there is no
+//! `decoder.weight`. A mixture adds `latent.weight (K E, H)`, `latent.bias` and `prior.weight
+//! (K, H)`.
+//!
+//! Dropout is plain (each element anew, Zaremba) or variational (one mask for all steps, Gal);
+//! `words` drops whole words from the embedding, `weight` entries of the recurrent weights.
+//!
+//! **References:** Wojciech Zaremba, Ilya Sutskever, Oriol Vinyals, "Recurrent neural network
+//! regularization", 2014; Ofir Press, Lior Wolf, "Using the output embedding to improve language
+//! models", 2017; Yarin Gal, Zoubin Ghahramani, "A theoretically grounded application of dropout
+//! in recurrent neural networks", 2016; Stephen Merity et al., "Regularizing and optimizing LSTM
+//! language models", 2018; Zhilin Yang et al., "Breaking the softmax bottleneck", 2018.
+
+use mapsto_nn::{
+    CellConfig, Embedding, EmbeddingConfig, Linear, LinearConfig, RecurrentLayer, Summary,
+};
+use mapsto_tensor::ops::{self, Nonlinearity, Order, Recurrence, Targets};
+use mapsto_tensor::{
+    D, DType, Module, ParamStore, Result, Tensor, VarBuilder, bail, init::Initializer,
+};
+use serde::{Deserialize, Serialize};
+
+/// The kind of recurrent cell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cell {
+    /// Long short-term memory.
+    #[default]
+    Lstm,
+    /// Gated recurrent unit.
+    Gru,
+    /// Simple cell with tanh.
+    Rnn,
+}
+
+impl Cell {
+    fn recurrence(self) -> Recurrence {
+        match self {
+            Self::Lstm => Recurrence::Lstm,
+            Self::Gru => Recurrence::Gru,
+            Self::Rnn => Recurrence::Rnn(Nonlinearity::Tanh),
+        }
+    }
+}
+
+/// Where and how a language model drops, each a probability in `[0, 1]`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LanguageDropout {
+    /// One mask for all steps, instead of each element anew; default false.
+    pub variational: bool,
+    /// Of whole words in the embedding.
+    pub words: f64,
+    /// Of the input of the first layer.
+    pub input: f64,
+    /// Between layers.
+    pub hidden: f64,
+    /// Of the output of the last layer.
+    pub output: f64,
+    /// Of entries of the recurrent weights.
+    pub weight: f64,
+}
+
+/// A language model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LanguageModelConfig {
+    /// Size of the vocabulary, at least 2.
+    pub vocab: usize,
+    /// The kind of recurrent cell.
+    pub cell: Cell,
+    /// Size of the embedding.
+    pub embedding: usize,
+    /// Units of each layer; the last one's are `embedding` if weights are tied.
+    pub hidden: usize,
+    /// Number of layers.
+    pub layers: usize,
+    /// Whether the softmax uses the embedding's weights.
+    pub tied: bool,
+    /// Softmaxes in the mixture; 1 for the plain softmax.
+    pub mixture: usize,
+    /// Dropout.
+    pub dropout: LanguageDropout,
+}
+
+/// Embedding, recurrent layers and softmax.
+#[derive(Debug, Clone)]
+pub struct LanguageModel {
+    config: LanguageModelConfig,
+    encoder: Embedding,
+    layers: Vec<RecurrentLayer>,
+    decoder: Tensor,
+    bias: Tensor,
+    mixture: Option<(Linear, Linear)>,
+}
+
+/// What a pass over a window gave.
+#[derive(Debug)]
+pub struct Hidden {
+    /// Outputs of the last layer, `(T, N, H)`.
+    pub raw: Tensor,
+    /// The same after dropout.
+    pub dropped: Tensor,
+    /// The last states, one `(S, N, H)` a layer.
+    pub states: Vec<Tensor>,
+}
+
+impl LanguageModelConfig {
+    fn check(&self) -> Result<()> {
+        let sizes = [self.vocab / 2, self.embedding, self.hidden, self.layers];
+        if sizes.contains(&0) || self.mixture == 0 {
+            bail!(
+                "a language model needs a vocabulary of at least 2 and sizes of at least 1, got \
+                 {self:?}"
+            );
+        }
+        Ok(())
+    }
+
+    /// Features going into each layer, and out of the last.
+    fn widths(&self) -> Vec<usize> {
+        let inner = std::iter::repeat_n(self.hidden, self.layers - 1);
+        let last = if self.tied && self.mixture == 1 {
+            self.embedding
+        } else {
+            self.hidden
+        };
+        std::iter::once(self.embedding)
+            .chain(inner)
+            .chain([last])
+            .collect()
+    }
+}
+
+impl LanguageModel {
+    /// Makes or finds the parameters under `vb`.
+    ///
+    /// # Errors
+    /// When a size is 0, a probability is not in `[0, 1]`, or shapes do not fit what is there.
+    pub fn new(config: &LanguageModelConfig, vb: &VarBuilder<'static>) -> Result<Self> {
+        config.check()?;
+        let table = EmbeddingConfig::new(config.vocab, config.embedding);
+        let encoder = Embedding::new(&table, vb.pp("encoder"))?;
+        let widths = config.widths();
+        let mut layers = vec![];
+        for (layer, sizes) in widths.windows(2).enumerate() {
+            let (cell, suffix) = (CellConfig::new(sizes[0], sizes[1]), format!("_l{layer}"));
+            let kind = config.cell.recurrence();
+            let layer = RecurrentLayer::new(kind, &cell, &suffix, &vb.pp("rnn"))?;
+            layers.push(layer.weight_dropout(config.dropout.weight)?);
+        }
+        let last = widths[config.layers];
+        let width = if config.mixture > 1 {
+            config.embedding
+        } else {
+            last
+        };
+        let init = Initializer::torch_default(width);
+        let names = vb.pp("decoder");
+        let decoder = if config.tied {
+            encoder.weight().clone()
+        } else {
+            names.get_with_hints((config.vocab, width), "weight", init)?
+        };
+        let bias = names.get_with_hints(config.vocab, "bias", init)?;
+        let mixture = match config.mixture {
+            1 => None,
+            count => Some(mixture(count, last, width, vb)?),
+        };
+        Ok(Self {
+            config: config.clone(),
+            encoder,
+            layers,
+            decoder,
+            bias,
+            mixture,
+        })
+    }
+
+    /// What it was made of.
+    pub fn config(&self) -> &LanguageModelConfig {
+        &self.config
+    }
+
+    /// Walks over a window of tokens `(T, N)` from states, or from zeros.
+    ///
+    /// # Errors
+    /// When a token is not in the vocabulary, or shapes do not fit.
+    pub fn hidden(
+        &self,
+        tokens: &Tensor,
+        states: Option<&[Tensor]>,
+        train: bool,
+    ) -> Result<Hidden> {
+        self.walk(&self.embed(tokens, train)?, states, train)
+    }
+
+    /// The recurrent layers over an embedded window `(T, N, E)`.
+    fn walk(&self, embedded: &Tensor, states: Option<&[Tensor]>, train: bool) -> Result<Hidden> {
+        let dropout = &self.config.dropout;
+        let mut x = self.drop(embedded, dropout.input, train)?;
+        let mut last = vec![];
+        let mut raw = x.clone();
+        for (index, layer) in self.layers.iter().enumerate() {
+            let zeros;
+            let start = match states.map(|states| states.get(index)) {
+                Some(Some(state)) => state,
+                Some(None) => bail!("expected a state a layer, {} in all", self.layers.len()),
+                None => {
+                    zeros = layer.zeros(&x)?;
+                    &zeros
+                }
+            };
+            let (y, end) = layer.forward(&x, start, &Order::default(), train)?;
+            last.push(end);
+            let is_last = index + 1 == self.layers.len();
+            x = self.drop(
+                &y,
+                if is_last {
+                    dropout.output
+                } else {
+                    dropout.hidden
+                },
+                train,
+            )?;
+            raw = y;
+        }
+        Ok(Hidden {
+            raw,
+            dropped: x,
+            states: last,
+        })
+    }
+
+    /// `-log p` of the target of each step, from outputs `(T, N, H)` and targets `(T, N)`:
+    /// `(T N)`.
+    ///
+    /// # Errors
+    /// When shapes do not fit, or a target is not in the vocabulary.
+    pub fn surprise(&self, hidden: &Tensor, targets: &Tensor) -> Result<Tensor> {
+        let labels: Vec<u32> = targets.flatten_all()?.to_vec1()?;
+        let count = self.config.mixture;
+        let repeated = labels
+            .into_iter()
+            .flat_map(|l| std::iter::repeat_n(Some(l), count));
+        let targets = Targets::Classes {
+            labels: repeated.collect(),
+            weights: None,
+            smoothing: 0.0,
+        };
+        let (logits, prior) = self.logits(hidden)?;
+        let surprise = ops::cross_entropy_rows(&logits, targets)?;
+        match prior {
+            None => Ok(surprise),
+            Some(prior) => {
+                let joint = (prior - surprise.reshape(((), count))?)?;
+                log_sum_exp(&joint)?.neg()
+            }
+        }
+    }
+
+    /// `log p` of every token after each output `(T, N, H)`: `(T N, V)`.
+    ///
+    /// # Errors
+    /// When shapes do not fit.
+    pub fn log_probabilities(&self, hidden: &Tensor) -> Result<Tensor> {
+        let (logits, prior) = self.logits(hidden)?;
+        let log_p = ops::log_softmax(&logits, D::Minus1)?;
+        let Some(prior) = prior else {
+            return Ok(log_p);
+        };
+        let (rows, count) = prior.dims2()?;
+        let log_p = log_p.reshape((rows, count, self.config.vocab))?;
+        let joint = log_p.broadcast_add(&prior.unsqueeze(2)?)?;
+        log_sum_exp(&joint.transpose(1, 2)?)
+    }
+
+    /// The table of its parts, for one token of one text; its parameters are in `store`.
+    ///
+    /// # Errors
+    /// When the network cannot run.
+    pub fn summary(&self, store: &ParamStore) -> Result<Summary> {
+        let token = Tensor::zeros((1, 1), DType::U32, &store.device())?;
+        let embedded = self.embed(&token, false)?;
+        let output = Tensor::zeros((1, 1, self.last_width()), store.dtype(), &store.device())?;
+        let parts: [(&str, &str, &dyn Fn() -> Result<Tensor>); 5] = [
+            ("encoder", "Embedding", &|| self.embed(&token, false)),
+            ("rnn", "Recurrent", &|| {
+                Ok(self.walk(&embedded, None, false)?.raw)
+            }),
+            ("latent", "Linear", &|| Ok(output.clone())),
+            ("prior", "Linear", &|| Ok(output.clone())),
+            ("decoder", "Softmax", &|| self.log_probabilities(&output)),
+        ];
+        let plain = self.mixture.is_none();
+        let parts: Vec<_> = parts
+            .into_iter()
+            .filter(|(name, ..)| !plain || !["latent", "prior"].contains(name))
+            .collect();
+        Summary::of_parts(store, &parts)
+    }
+
+    /// Logits, a row an output and softmax, and `log pi` of a mixture, a row an output.
+    fn logits(&self, hidden: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+        let hidden = hidden.flatten(0, 1)?;
+        let Some((latent, prior)) = &self.mixture else {
+            return Ok((ops::linear(&hidden, &self.decoder, Some(&self.bias))?, None));
+        };
+        let latent = ops::unary(&latent.forward(&hidden)?, ops::Unary::Tanh)?;
+        let latent = latent.reshape(((), self.config.embedding))?;
+        let prior = ops::log_softmax(&prior.forward(&hidden)?, D::Minus1)?;
+        Ok((
+            ops::linear(&latent, &self.decoder, Some(&self.bias))?,
+            Some(prior),
+        ))
+    }
+
+    fn last_width(&self) -> usize {
+        self.config.widths()[self.config.layers]
+    }
+
+    fn embed(&self, tokens: &Tensor, train: bool) -> Result<Tensor> {
+        let p = self.config.dropout.words;
+        if !train || p == 0.0 {
+            return self.encoder.forward(tokens);
+        }
+        let table = self.encoder.weight();
+        let ones = Tensor::ones((self.config.vocab, 1), table.dtype(), table.device())?;
+        let table = table.broadcast_mul(&ops::dropout(&ones, p)?)?;
+        ops::embedding(&table, tokens, None)
+    }
+
+    /// Dropout of `x (T, N, F)`.
+    fn drop(&self, x: &Tensor, p: f64, train: bool) -> Result<Tensor> {
+        if !train || p == 0.0 {
+            return Ok(x.clone());
+        }
+        if !self.config.dropout.variational {
+            return ops::dropout(x, p);
+        }
+        let (_, batch, features) = x.dims3()?;
+        let ones = Tensor::ones((1, batch, features), x.dtype(), x.device())?;
+        x.broadcast_mul(&ops::dropout(&ones, p)?)
+    }
+}
+
+fn mixture(
+    count: usize,
+    hidden: usize,
+    width: usize,
+    vb: &VarBuilder<'static>,
+) -> Result<(Linear, Linear)> {
+    let latent = LinearConfig::new(hidden, count * width);
+    let prior = LinearConfig {
+        bias: false,
+        ..LinearConfig::new(hidden, count)
+    };
+    Ok((
+        Linear::new(&latent, vb.pp("latent"))?,
+        Linear::new(&prior, vb.pp("prior"))?,
+    ))
+}
+
+/// Over the last dimension.
+fn log_sum_exp(x: &Tensor) -> Result<Tensor> {
+    let max = x.max_keepdim(D::Minus1)?.detach();
+    let sum = x.broadcast_sub(&max)?.exp()?.sum(D::Minus1)?;
+    sum.log()? + max.squeeze(D::Minus1)?
+}

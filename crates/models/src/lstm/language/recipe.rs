@@ -1,0 +1,246 @@
+//! [`Recipe`]: trains a language model on a text, as its settings say.
+
+use mapsto_data::{Bptt, Corpus, CorpusConfig, Part, Section, Unit, Vocab, VocabConfig, grammar};
+use mapsto_nn::Summary;
+use mapsto_tensor::{DType, Device, ParamStore, init::Initializer, parse_device};
+use mapsto_train::{Direction, Environment, Monitor, Perplexity, RunFolder, Scores, Trainer};
+use serde_json::json;
+
+use super::network::{LanguageModel, LanguageModelConfig};
+use super::pipeline::{Description, Writer};
+use super::settings::{DataSettings, Settings};
+use super::task::{NextToken, Window};
+use crate::error::{Error, Result};
+use crate::recipe::{Options, Passes, Report, Settings as _, fit, optimizer, watched};
+
+/// Trains a [`LanguageModelConfig`].
+#[derive(Debug)]
+pub struct Recipe {
+    settings: Settings,
+    corpus: Corpus,
+    train: Bptt,
+    validation: Option<Bptt>,
+    test: Option<Bptt>,
+    description: Description,
+    store: ParamStore,
+    model: LanguageModel,
+}
+
+impl crate::recipe::Recipe for Recipe {
+    type Settings = Settings;
+
+    const NAME: &'static str = "lm";
+
+    fn new(settings: Settings) -> Result<Self> {
+        settings.validate()?;
+        let device = parse_device(&settings.train.device)?;
+        let corpus = read(&settings.data, settings.train.seed)?;
+        let vocab = vocabulary(&corpus, &settings.data)?;
+        let config = network(&settings, vocab.len());
+        let store = ParamStore::new(DType::F32, &device).with_seed(settings.train.seed);
+        let model = LanguageModel::new(&config, &store.root())?;
+        spread(&store, settings.model.init)?;
+        let (batch, steps) = (settings.train.batch_size, settings.data.seq_len);
+        let train = windows(corpus.train(), &vocab, batch, steps, &device)?;
+        // Few streams, so that little of the text is cut off; one for the figure that counts.
+        let held_out = |part: Option<&Section>, batch: usize| {
+            part.map(|part| windows(part, &vocab, batch, steps, &device))
+                .transpose()
+        };
+        let few = |part: Option<&Section>| part.map_or(1, |part| streams(part, batch));
+        let validation = held_out(corpus.valid(), few(corpus.valid()))?;
+        let test = held_out(corpus.test(), 1)?;
+        let description = Description {
+            kind: Self::NAME.to_owned(),
+            config,
+            vocab,
+            unit: settings.data.unit,
+            data: corpus.info().name.clone(),
+        };
+        Ok(Self {
+            settings,
+            corpus,
+            train,
+            validation,
+            test,
+            description,
+            store,
+            model,
+        })
+    }
+
+    fn summary(&self) -> Result<Summary> {
+        Ok(self.model.summary(&self.store)?)
+    }
+
+    fn record(&self, run: &RunFolder, program: &str) -> Result<()> {
+        let environment = Environment::here(program, &self.settings.train.device);
+        run.write_json("env.json", &environment)?;
+        run.write_json("data.json", self.corpus.info())?;
+        Ok(run.write_text("summary.txt", &format!("{}\n", self.summary()?))?)
+    }
+
+    fn train(self, run: &RunFolder, resume: bool, options: Options) -> Result<Report> {
+        let trainer = self.trainer(run, options)?;
+        let passes = Passes {
+            train: |epoch| batches(&self.train, epoch),
+            validation: self.validation.as_ref().map(|text| || batches(text, 0)),
+            test: |trainer: &Trainer<NextToken>| self.test(trainer),
+        };
+        let settings = &self.settings.train;
+        fit(trainer, &self.store, run, resume, settings, passes)
+    }
+}
+
+impl Recipe {
+    fn trainer(&self, run: &RunFolder, options: Options) -> Result<Trainer<NextToken>> {
+        let (train, model) = (&self.settings.train, &self.settings.model);
+        let task = NextToken::new(self.model.clone());
+        let task = task.activation_regularisation(model.alpha, model.beta);
+        let steps = train.steps(self.train.len());
+        let optimizer = optimizer(&self.settings.optim, &self.store, train.epochs, steps)?;
+        let carried = task.carried();
+        let trainer = Trainer::new(&self.store, task, optimizer)?
+            .metric(Perplexity::default())
+            .describe(json!(self.description))
+            .callback(carried);
+        let monitor = Monitor::new("val.loss", Direction::Lower);
+        let monitor = self.validation.is_some().then_some(monitor);
+        watched(trainer, run, train, monitor, options)
+    }
+
+    fn test(&self, trainer: &Trainer<NextToken>) -> Result<Scores> {
+        // A text without a test part is measured on what it has.
+        let text = self.test.as_ref().or(self.validation.as_ref());
+        let mut scores = trainer.evaluate(batches(text.unwrap_or(&self.train), 0))?;
+        if self.settings.data.source == "grammar" {
+            let exact = grammar::perplexity();
+            scores.values.insert("exact_perplexity".to_owned(), exact);
+        }
+        Ok(scores)
+    }
+}
+
+impl Writer {
+    /// Measures the model on a part of the text that `settings` name.
+    ///
+    /// # Errors
+    /// When the text cannot be read, has no such part, or has tokens that the model does not
+    /// know.
+    pub fn evaluate(&self, settings: &Settings, part: Part) -> Result<Scores> {
+        let data = DataSettings {
+            unit: self.description.unit,
+            ..settings.data.clone()
+        };
+        let corpus = read(&data, settings.train.seed)?;
+        let section = match part {
+            Part::Train => Some(corpus.train()),
+            Part::Valid => corpus.valid(),
+            Part::Test => corpus.test(),
+        };
+        let section = section
+            .ok_or_else(|| Error::Config(format!("{} has no part of this name", data.source)))?;
+        let vocab = &self.description.vocab;
+        let text = windows(section, vocab, 1, data.seq_len, &self.device())?;
+        let task = NextToken::new(self.model().clone());
+        let metrics: Vec<Box<dyn mapsto_train::Metric>> = vec![Box::new(Perplexity::default())];
+        Ok(mapsto_train::evaluate(&task, metrics, batches(&text, 0))?)
+    }
+}
+
+fn read(data: &DataSettings, seed: u64) -> Result<Corpus> {
+    if data.source == "grammar" {
+        let held_out = (data.train_sentences / 10).max(1);
+        let train = data.train_sentences;
+        return Ok(Corpus::grammar(train, held_out, held_out, data.unit, seed)?);
+    }
+    let config = CorpusConfig {
+        unit: data.unit,
+        encoding: data.encoding,
+    };
+    Ok(Corpus::open(&data.source, &config)?)
+}
+
+/// The tokens of the training part. Rare ones are unknown, and so is what the other parts hold
+/// beyond them.
+fn vocabulary(corpus: &Corpus, data: &DataSettings) -> Result<Vocab> {
+    let unknown = match data.unit {
+        Unit::Word => "<unk>",
+        Unit::Char => "\u{fffd}",
+    };
+    let whole = VocabConfig::default();
+    let known = Vocab::build(corpus.train().tokens(), &whole)?;
+    let others = [corpus.valid(), corpus.test()];
+    let all_known = others
+        .into_iter()
+        .flatten()
+        .all(|part| part.tokens().all(|token| known.id(token).is_some()));
+    if all_known && data.min_count <= 1 && data.max_vocab == 0 && known.id(unknown).is_none() {
+        return Ok(known);
+    }
+    let config = VocabConfig {
+        min_count: data.min_count,
+        max_size: (data.max_vocab > 0).then_some(data.max_vocab),
+        unk: Some(unknown.to_owned()),
+        ..whole
+    };
+    Ok(Vocab::build(corpus.train().tokens(), &config)?)
+}
+
+fn network(settings: &Settings, vocab: usize) -> LanguageModelConfig {
+    let model = &settings.model;
+    LanguageModelConfig {
+        vocab,
+        cell: model.cell,
+        embedding: model.embedding,
+        hidden: model.hidden,
+        layers: model.layers,
+        tied: model.tied,
+        mixture: model.mixture,
+        dropout: settings.dropout,
+    }
+}
+
+/// Draws all parameters anew, uniform within `bound`, unless it is 0.
+fn spread(store: &ParamStore, bound: f64) -> Result<()> {
+    if bound == 0.0 {
+        return Ok(());
+    }
+    let uniform = Initializer::Uniform {
+        low: -bound,
+        high: bound,
+    };
+    for name in store.names() {
+        store.init(&name, &uniform)?;
+    }
+    Ok(())
+}
+
+fn windows(
+    section: &Section,
+    vocab: &Vocab,
+    streams: usize,
+    steps: usize,
+    device: &Device,
+) -> Result<Bptt> {
+    let tokens = vocab.encode(section.tokens())?;
+    Ok(Bptt::new(&tokens, streams, steps, device)?)
+}
+
+/// As many streams as in training, or fewer for a short text.
+fn streams(section: &Section, most: usize) -> usize {
+    (section.tokens().take(most * 20).count() / 20).clamp(1, most)
+}
+
+fn batches(text: &Bptt, epoch: usize) -> impl Iterator<Item = Result<Window>> {
+    let number = text.epoch(epoch).enumerate();
+    number.map(|(number, window)| {
+        let (inputs, targets) = window?;
+        let first = number == 0;
+        Ok(Window {
+            inputs,
+            targets,
+            first,
+        })
+    })
+}

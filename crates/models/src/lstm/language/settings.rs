@@ -1,0 +1,161 @@
+//! Everything that decides a run of the language model, as written in `config.toml`.
+
+use mapsto_data::{Encoding, Unit};
+use serde::{Deserialize, Serialize};
+
+use super::network::{Cell, LanguageDropout};
+use super::presets::{PRESETS, preset};
+use crate::error::Result;
+use crate::recipe::{
+    self, OptimSettings, TrainSettings, at_least_0, at_least_1, one_of, probability,
+};
+
+/// All settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The network.
+    pub model: ModelSettings,
+    /// Its dropout.
+    pub dropout: LanguageDropout,
+    /// The text.
+    pub data: DataSettings,
+    /// The optimizer.
+    pub optim: OptimSettings,
+    /// The loop.
+    pub train: TrainSettings,
+}
+
+/// Which network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelSettings {
+    /// Where the other settings started.
+    pub preset: String,
+    /// `lstm`, `gru` or `rnn`.
+    pub cell: Cell,
+    /// Size of the embedding.
+    pub embedding: usize,
+    /// Units of each layer.
+    pub hidden: usize,
+    /// Number of layers.
+    pub layers: usize,
+    /// Whether the softmax uses the embedding's weights.
+    pub tied: bool,
+    /// Softmaxes in the mixture; 1 for the plain softmax.
+    pub mixture: usize,
+    /// All parameters start uniform within this bound; 0 for PyTorch's rules.
+    pub init: f64,
+    /// Weight of the activation regularisation.
+    pub alpha: f64,
+    /// Weight of the temporal activation regularisation.
+    pub beta: f64,
+    /// The weights that are measured and kept: `last`, or the average since the validation loss
+    /// stopped falling for this many epochs (`average = 5`, NT-ASGD); 0 for `last`.
+    pub average: usize,
+}
+
+/// Which text, and how it is fed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataSettings {
+    /// `grammar` for the embedded language, or a text file or folder.
+    pub source: String,
+    /// `word` or `char`.
+    pub unit: Unit,
+    /// `utf8`, `latin1` or `windows-1252`.
+    pub encoding: Encoding,
+    /// Sentences of the embedded language to train on.
+    pub train_sentences: usize,
+    /// Tokens that are rarer are unknown.
+    pub min_count: usize,
+    /// Largest vocabulary; 0 for no limit.
+    pub max_vocab: usize,
+    /// Steps of a window.
+    pub seq_len: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        preset(PRESETS[0])
+    }
+}
+
+impl Default for ModelSettings {
+    fn default() -> Self {
+        Self {
+            preset: PRESETS[0].to_owned(),
+            cell: Cell::Lstm,
+            embedding: 64,
+            hidden: 64,
+            layers: 1,
+            tied: false,
+            mixture: 1,
+            init: 0.0,
+            alpha: 0.0,
+            beta: 0.0,
+            average: 0,
+        }
+    }
+}
+
+impl Default for DataSettings {
+    fn default() -> Self {
+        Self {
+            source: "grammar".to_owned(),
+            unit: Unit::Word,
+            encoding: Encoding::Utf8,
+            train_sentences: 20_000,
+            min_count: 1,
+            max_vocab: 0,
+            seq_len: 35,
+        }
+    }
+}
+
+impl recipe::Settings for Settings {
+    const PRESETS: &'static [&'static str] = &PRESETS;
+    const EMBEDDED: &'static [&'static str] = &["grammar"];
+
+    fn preset(name: &str) -> Result<Self> {
+        one_of("model.preset", name, &PRESETS)?;
+        Ok(preset(name))
+    }
+
+    fn validate(&self) -> Result<()> {
+        let (model, data) = (&self.model, &self.data);
+        one_of("model.preset", &model.preset, &PRESETS)?;
+        at_least_1("model.embedding", model.embedding)?;
+        at_least_1("model.hidden", model.hidden)?;
+        at_least_1("model.layers", model.layers)?;
+        at_least_1("model.mixture", model.mixture)?;
+        at_least_0("model.init", model.init)?;
+        at_least_0("model.alpha", model.alpha)?;
+        at_least_0("model.beta", model.beta)?;
+        at_least_1("data.train_sentences", data.train_sentences)?;
+        at_least_1("data.seq_len", data.seq_len)?;
+        probability("dropout.words", self.dropout.words)?;
+        probability("dropout.input", self.dropout.input)?;
+        probability("dropout.hidden", self.dropout.hidden)?;
+        probability("dropout.output", self.dropout.output)?;
+        probability("dropout.weight", self.dropout.weight)?;
+        self.optim.validate()?;
+        self.train.validate(true, "0 or more")
+    }
+
+    fn train(&self) -> &TrainSettings {
+        &self.train
+    }
+
+    fn train_mut(&mut self) -> &mut TrainSettings {
+        &mut self.train
+    }
+
+    fn source(&self) -> &str {
+        &self.data.source
+    }
+
+    fn source_mut(&mut self) -> &mut String {
+        &mut self.data.source
+    }
+}

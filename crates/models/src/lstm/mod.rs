@@ -1,0 +1,3 @@
+//! Recurrent networks for text: a language model, and classifiers of texts.
+
+pub mod language;

@@ -1,0 +1,126 @@
+//! What all recipes share: settings of the optimizer and the loop, one way to train, one report.
+//!
+//! An entry of the zoo brings [`Settings`] of its own and a [`Recipe`], which reads the data,
+//! builds the network, and hands its [`Trainer`](mapsto_train::Trainer) to [`fit`].
+
+mod fit;
+mod optimizer;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use mapsto_nn::Summary;
+use mapsto_train::{Callback, Logs, RunFolder, StopReason};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::Result;
+
+pub(crate) use fit::{Passes, fit, watched};
+pub(crate) use optimizer::optimizer;
+pub use settings::{OptimSettings, Schedule, TrainSettings};
+pub(crate) use settings::{at_least_0, at_least_1, check, one_of, probability, share};
+
+/// Everything that decides a run of a recipe, as written in `config.toml`.
+pub trait Settings: Serialize + DeserializeOwned + Clone {
+    /// Names of the presets, the default first.
+    const PRESETS: &'static [&'static str];
+
+    /// Names of data that need no files.
+    const EMBEDDED: &'static [&'static str];
+
+    /// The settings of a preset.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    fn preset(name: &str) -> Result<Self>;
+
+    /// Checks what a type cannot say.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config), naming the key, its value and its range.
+    fn validate(&self) -> Result<()>;
+
+    /// How long, and with what.
+    fn train(&self) -> &TrainSettings;
+
+    /// The same, to change it.
+    fn train_mut(&mut self) -> &mut TrainSettings;
+
+    /// Where the data come from: one of [`EMBEDDED`](Self::EMBEDDED), or a path.
+    fn source(&self) -> &str;
+
+    /// The same, to change it.
+    fn source_mut(&mut self) -> &mut String;
+}
+
+/// Settings, data and network, all checked before a run folder is made.
+pub trait Recipe: Sized {
+    /// What decides a run.
+    type Settings: Settings;
+
+    /// Name of its entry in the zoo.
+    const NAME: &'static str;
+
+    /// Checks the settings, reads the data and builds the network.
+    ///
+    /// # Errors
+    /// When a setting is out of range, the data cannot be used, or the device is missing.
+    fn new(settings: Self::Settings) -> Result<Self>;
+
+    /// The table of layers.
+    ///
+    /// # Errors
+    /// When the network cannot run.
+    fn summary(&self) -> Result<Summary>;
+
+    /// Writes what the run consists of: data, environment, layers.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    fn record(&self, run: &RunFolder, program: &str) -> Result<()>;
+
+    /// Trains in `run`, going on from its last checkpoint if `resume`, and tests the result.
+    ///
+    /// # Errors
+    /// When a file cannot be written, the loss becomes undefined, or the checkpoint does not fit.
+    fn train(self, run: &RunFolder, resume: bool, options: Options) -> Result<Report>;
+}
+
+/// What a caller adds to a run.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Callbacks beside those of the recipe, such as progress.
+    pub callbacks: Vec<Box<dyn Callback>>,
+    /// Ends the run after the step under way once set.
+    pub interrupt: Arc<AtomicBool>,
+}
+
+/// What was measured on one split.
+pub type Measured = Logs;
+
+/// The result of a run, stored as `result.json`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// The run folder.
+    pub run: String,
+    /// Figures by split: `train` and `val` of the last epoch, `test` of the finished model.
+    pub metrics: BTreeMap<String, Measured>,
+    /// Tables behind the test figures.
+    pub details: BTreeMap<String, Value>,
+    /// Epochs and steps that were trained.
+    pub epochs: usize,
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Seconds of this process.
+    pub seconds: f64,
+    /// Training samples a second in this process; of a text, tokens.
+    pub samples_per_second: f64,
+    /// Why training ended.
+    pub stopped: StopReason,
+    /// Fingerprint of the weights.
+    pub weights_sha256: String,
+}

@@ -1,0 +1,175 @@
+//! Settings that every recipe has, and the checks they share.
+
+use std::fmt::Display;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// How the learning rate changes from epoch to epoch, `e` of `E`, counted with fractions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// It does not.
+    #[default]
+    Constant,
+    /// Times `decay` at each epoch's start, beginning after `decay_after` epochs.
+    Step,
+    /// Constant for `decay_after` epochs, then in a straight line to `decay` at the end.
+    Linear,
+    /// Constant for `decay_after` epochs, then along half a cosine to `decay` at the end.
+    Cosine,
+}
+
+impl Schedule {
+    /// The factor on the learning rate at `epoch` of `epochs`.
+    pub(super) fn factor(self, epoch: f64, epochs: f64, after: f64, decay: f64) -> f64 {
+        let done = ((epoch - after) / (epochs - after).max(1e-9)).clamp(0.0, 1.0);
+        match self {
+            Self::Constant => 1.0,
+            Self::Step => decay.powf((epoch.floor() + 1.0 - after).max(0.0)),
+            Self::Linear => 1.0 + (decay - 1.0) * done,
+            Self::Cosine => {
+                decay + (1.0 - decay) * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+            }
+        }
+    }
+}
+
+/// How parameters are updated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimSettings {
+    /// `adam`, `adamw` or `sgd`.
+    pub name: String,
+    /// Learning rate.
+    pub lr: f64,
+    /// Momentum of `sgd`, in `[0, 1)`.
+    pub momentum: f64,
+    /// Weight decay: coupled for `adam` and `sgd`, decoupled for `adamw`.
+    pub weight_decay: f64,
+    /// Largest total norm of the gradients; 0 for no limit.
+    pub clip_norm: f64,
+    /// How the learning rate changes.
+    pub schedule: Schedule,
+    /// Epochs before it does.
+    pub decay_after: usize,
+    /// Its factor: of each further epoch in `step`, at the end in `linear` and `cosine`.
+    pub decay: f64,
+}
+
+/// How long, and with what.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainSettings {
+    /// Passes over the training set.
+    pub epochs: usize,
+    /// Samples a step; of one long text, streams.
+    pub batch_size: usize,
+    /// Fixes initialisation, order, dropout, and the embedded data.
+    pub seed: u64,
+    /// Epochs without improvement on the validation set before the end; 0 for never.
+    pub patience: usize,
+    /// Steps between checkpoints, besides one an epoch; 0 for none.
+    pub save_every: u64,
+    /// Batches of an epoch to train on; 0 for all.
+    pub limit_batches: usize,
+    /// `cpu`, `cuda`, `cuda:N`, `metal` or `auto`.
+    pub device: String,
+    /// Threads for kernels; 0 for one a processor.
+    pub threads: usize,
+}
+
+impl Default for OptimSettings {
+    fn default() -> Self {
+        Self {
+            name: "adam".to_owned(),
+            lr: 1e-3,
+            momentum: 0.0,
+            weight_decay: 0.0,
+            clip_norm: 0.0,
+            schedule: Schedule::Constant,
+            decay_after: 0,
+            decay: 0.0,
+        }
+    }
+}
+
+impl Default for TrainSettings {
+    fn default() -> Self {
+        Self {
+            epochs: 5,
+            batch_size: 32,
+            seed: 42,
+            patience: 0,
+            save_every: 0,
+            limit_batches: 0,
+            device: "cpu".to_owned(),
+            threads: 0,
+        }
+    }
+}
+
+impl OptimSettings {
+    /// Checks names and ranges.
+    pub(crate) fn validate(&self) -> Result<()> {
+        one_of("optim.name", &self.name, &["adam", "adamw", "sgd"])?;
+        let positive = self.lr > 0.0 && self.lr.is_finite();
+        check(positive, "optim.lr", &self.lr, "a positive number")?;
+        share("optim.momentum", self.momentum)?;
+        at_least_0("optim.weight_decay", self.weight_decay)?;
+        at_least_0("optim.clip_norm", self.clip_norm)?;
+        probability("optim.decay", self.decay)
+    }
+}
+
+impl TrainSettings {
+    /// Steps of an epoch that has this many batches.
+    pub(crate) fn steps(&self, batches: usize) -> usize {
+        match self.limit_batches {
+            0 => batches,
+            limit => batches.min(limit),
+        }
+    }
+
+    /// Checks ranges; `validated` tells whether there is a validation set to watch, and
+    /// `else_range` what patience must be if there is none.
+    pub(crate) fn validate(&self, validated: bool, else_range: &str) -> Result<()> {
+        at_least_1("train.epochs", self.epochs)?;
+        at_least_1("train.batch_size", self.batch_size)?;
+        let can_stop = self.patience == 0 || validated;
+        check(can_stop, "train.patience", &self.patience, else_range)
+    }
+}
+
+/// [`Error::Config`] naming key, range and value, unless `ok`.
+pub(crate) fn check(ok: bool, key: &str, value: &dyn Display, range: &str) -> Result<()> {
+    if ok {
+        return Ok(());
+    }
+    Err(Error::Config(format!("{key} must be {range}, got {value}")))
+}
+
+pub(crate) fn one_of(key: &str, value: &str, known: &[&str]) -> Result<()> {
+    let (last, others) = known.split_last().unwrap_or((&"", &[]));
+    let range = format!("{} or {last}", others.join(", "));
+    check(known.contains(&value), key, &value, &range)
+}
+
+pub(crate) fn at_least_1(key: &str, value: usize) -> Result<()> {
+    check(value > 0, key, &value, "at least 1")
+}
+
+pub(crate) fn at_least_0(key: &str, value: f64) -> Result<()> {
+    check(value >= 0.0 && value.is_finite(), key, &value, "0 or more")
+}
+
+/// In `[0, 1)`.
+pub(crate) fn share(key: &str, value: f64) -> Result<()> {
+    check((0.0..1.0).contains(&value), key, &value, "in [0, 1)")
+}
+
+/// In `[0, 1]`.
+pub(crate) fn probability(key: &str, value: f64) -> Result<()> {
+    check((0.0..=1.0).contains(&value), key, &value, "in [0, 1]")
+}
