@@ -6,17 +6,13 @@
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType, bail};
 use rayon::prelude::*;
 
+use crate::math::Parts;
+
 /// The element types with CPU kernels of our own: `f32` and `f64`.
-pub trait Float: WithDType + num_traits::Float + Default + std::iter::Sum + sealed::Sealed {}
+pub trait Float: WithDType + num_traits::Float + Default + std::iter::Sum + Parts {}
 
 impl Float for f32 {}
 impl Float for f64 {}
-
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
-}
 
 /// Elements that one task of an elementwise loop takes.
 pub(crate) const CHUNK: usize = 16 * 1024;

@@ -7,6 +7,7 @@ mod handover;
 pub mod init;
 mod kernel;
 pub mod macs;
+mod math;
 pub mod ops;
 mod params;
 pub mod rng;

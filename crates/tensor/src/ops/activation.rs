@@ -6,6 +6,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
 
 use crate::kernel::{Float, dispatch, has_kernel, map, slice, with_slice, zip};
+use crate::math::{exp, sigmoid, tanh};
 
 /// Elementwise functions; `s(x) = 1 / (1 + exp(-x))`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,20 +69,24 @@ const GELU_TANH: f64 = 0.797_884_560_802_865_4;
 const GELU_CUBIC: f64 = 0.044_715;
 
 /// A constant in the element type.
+#[inline(always)]
 fn c<T: Float>(value: f64) -> T {
     <T as WithDType>::from_f64(value)
 }
 
-pub(super) fn sigmoid<T: Float>(x: T) -> T {
-    // The exponential of a negative number never overflows.
-    let e = (-x.abs()).exp();
-    let small = e / (T::one() + e);
-    if x >= T::zero() {
-        T::one() - small
-    } else if x < T::zero() {
-        small
-    } else {
+fn elu<T: Float>(x: T, alpha: f64) -> T {
+    if x > T::zero() {
         x
+    } else {
+        x.exp_m1() * c(alpha)
+    }
+}
+
+fn elu_slope<T: Float>(x: T, alpha: f64) -> T {
+    if x > T::zero() {
+        T::one()
+    } else {
+        exp(x) * c(alpha)
     }
 }
 
@@ -97,6 +102,7 @@ fn normal_cdf<T: Float>(x: T) -> T {
 }
 
 impl Unary {
+    #[inline(always)]
     fn value<T: Float>(self, x: T) -> T {
         let (zero, one) = (T::zero(), T::one());
         match self {
@@ -109,14 +115,8 @@ impl Unary {
                     x * c(slope)
                 }
             }
-            Self::Elu(alpha) => {
-                if x > zero {
-                    x
-                } else {
-                    x.exp_m1() * c(alpha)
-                }
-            }
-            Self::Selu => c::<T>(SELU_SCALE) * Self::Elu(SELU_ALPHA).value(x),
+            Self::Elu(alpha) => elu(x, alpha),
+            Self::Selu => c::<T>(SELU_SCALE) * elu(x, SELU_ALPHA),
             Self::Celu(alpha) => {
                 if x > zero {
                     x
@@ -125,20 +125,21 @@ impl Unary {
                 }
             }
             Self::Gelu => x * normal_cdf(x),
-            Self::GeluTanh => c::<T>(0.5) * x * (one + gelu_inner(x).tanh()),
+            Self::GeluTanh => c::<T>(0.5) * x * (one + tanh(gelu_inner(x))),
             Self::Silu => x * sigmoid(x),
-            Self::Mish => x * softplus(x).tanh(),
+            Self::Mish => x * tanh(softplus(x)),
             Self::Softplus => softplus(x),
             Self::Softsign => x / (one + x.abs()),
             Self::Sigmoid => sigmoid(x),
             Self::LogSigmoid => -softplus(-x),
-            Self::Tanh => x.tanh(),
+            Self::Tanh => tanh(x),
             Self::Hardsigmoid => clamp(x + c(3.0), zero, c(6.0)) / c(6.0),
             Self::Hardswish => x * (clamp(x + c(3.0), zero, c(6.0)) / c(6.0)),
             Self::Hardtanh(low, high) => clamp(x, c(low), c(high)),
         }
     }
 
+    #[inline(always)]
     fn derivative<T: Float>(self, x: T) -> T {
         let (zero, one) = (T::zero(), T::one());
         let inside = |low: T, high: T| if x > low && x < high { one } else { zero };
@@ -158,27 +159,21 @@ impl Unary {
                     c(slope)
                 }
             }
-            Self::Elu(alpha) => {
-                if x > zero {
-                    one
-                } else {
-                    x.exp() * c(alpha)
-                }
-            }
-            Self::Selu => c::<T>(SELU_SCALE) * Self::Elu(SELU_ALPHA).derivative(x),
+            Self::Elu(alpha) => elu_slope(x, alpha),
+            Self::Selu => c::<T>(SELU_SCALE) * elu_slope(x, SELU_ALPHA),
             Self::Celu(alpha) => {
                 if x > zero {
                     one
                 } else {
-                    (x / c(alpha)).exp()
+                    exp(x / c(alpha))
                 }
             }
             Self::Gelu => {
-                let density = c::<T>(0.398_942_280_401_432_7) * (x * x * c(-0.5)).exp();
+                let density = c::<T>(0.398_942_280_401_432_7) * exp(x * x * c(-0.5));
                 normal_cdf(x) + x * density
             }
             Self::GeluTanh => {
-                let t = gelu_inner(x).tanh();
+                let t = tanh(gelu_inner(x));
                 let slope = c::<T>(GELU_TANH) * (one + c::<T>(3.0 * GELU_CUBIC) * x * x);
                 c::<T>(0.5) * (one + t + x * (one - t * t) * slope)
             }
@@ -187,7 +182,7 @@ impl Unary {
                 s * (one + x * (one - s))
             }
             Self::Mish => {
-                let t = softplus(x).tanh();
+                let t = tanh(softplus(x));
                 t + x * sigmoid(x) * (one - t * t)
             }
             Self::Softplus => sigmoid(x),
@@ -198,7 +193,7 @@ impl Unary {
             }
             Self::LogSigmoid => sigmoid(-x),
             Self::Tanh => {
-                let t = x.tanh();
+                let t = tanh(x);
                 one - t * t
             }
             Self::Hardsigmoid => inside(c(-3.0), c(3.0)) / c(6.0),
@@ -269,6 +264,7 @@ impl Unary {
     }
 }
 
+#[inline(always)]
 pub(super) fn relu<T: Float>(x: T) -> T {
     // NaN stays NaN.
     if x <= T::zero() { T::zero() } else { x }
@@ -284,8 +280,26 @@ fn clamp<T: Float>(x: T, low: T, high: T) -> T {
     }
 }
 
+#[inline(always)]
 fn gelu_inner<T: Float>(x: T) -> T {
     c::<T>(GELU_TANH) * (x + c::<T>(GELU_CUBIC) * x * x * x)
+}
+
+/// Runs a loop over `$F` compiled for the one function, if its loop vectorises then.
+macro_rules! outside_the_loop {
+    ($function:expr, $F:ident => $run:expr) => {
+        outside_the_loop!($function, $F => $run, Relu, Sigmoid, Tanh, Silu, GeluTanh)
+    };
+    ($function:expr, $F:ident => $run:expr, $($fast:ident),*) => {
+        match $function {
+            $(Unary::$fast => {
+                const $F: Unary = Unary::$fast;
+                $run
+            })*
+            #[allow(non_snake_case, reason = "the name of the constants above")]
+            $F => $run,
+        }
+    };
 }
 
 impl CustomOp1 for Unary {
@@ -297,11 +311,7 @@ impl CustomOp1 for Unary {
         let function = *self;
         dispatch!(x.dtype(), "activation", T => {
             let x = slice::<T>(x, layout)?;
-            // The choice stands outside the loop for the one that every network runs most.
-            let y = match function {
-                Self::Relu => map(x, relu),
-                _ => map(x, |x| function.value(x)),
-            };
+            let y = outside_the_loop!(function, F => map(x, #[inline(always)] |x| F.value(x)));
             Ok((T::to_cpu_storage_owned(y), layout.shape().clone()))
         })
     }
@@ -311,8 +321,11 @@ impl CustomOp1 for Unary {
         dispatch!(x.dtype(), "activation", T => {
             let dx = with_slice::<T, _>(x, |x| with_slice::<T, _>(grad, |grad| {
                 Ok(match function {
+                    // A product with 0 would make NaN of an infinite gradient.
                     Self::Relu => zip(x, grad, |x, g| if x <= T::default() { T::default() } else { g }),
-                    _ => zip(x, grad, |x, g| g * function.derivative(x)),
+                    _ => outside_the_loop!(function, F => {
+                        zip(x, grad, #[inline(always)] |x, g| g * F.derivative(x))
+                    }),
                 })
             }))?;
             Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))

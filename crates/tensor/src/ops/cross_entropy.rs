@@ -3,7 +3,8 @@
 //! `loss_i = -sum over c of q_ic log softmax(x_i)_c`, and its gradient
 //! `g_i (softmax(x_i)_c sum(q_i) - q_ic)`. With a class target `t`, weights `w` and smoothing
 //! `e` over `C` classes, `q_ic = w_c ((1 - e) [c = t] + e / C)`; an ignored row has `q = 0`.
-//! The softmax is kept from the forward pass, so the backward pass computes no exponential.
+//! Two numbers a row are kept from the forward pass; the softmax is computed where the gradient
+//! goes and never stored.
 //!
 //! **Shape:** `logits (N, C)` → `(N)`. Targets are constants: they get no gradient.
 
@@ -15,7 +16,8 @@ use rayon::prelude::*;
 
 use super::constant;
 use super::softmax::{self, max_and_log_sum, rows_a_task};
-use crate::kernel::{Float, dispatch, has_kernel, slice, with_slice};
+use crate::kernel::{Float, dispatch, has_kernel, slice, wide, with_slice};
+use crate::math::exp;
 
 /// What the rows should be.
 #[derive(Debug, Clone)]
@@ -113,7 +115,7 @@ pub fn cross_entropy_rows(logits: &Tensor, targets: Targets) -> Result<Tensor> {
     if has_kernel(logits) {
         let op = CrossEntropy {
             targets: Arc::new(targets),
-            softmax: Mutex::new(None),
+            normalizers: Mutex::new(None),
         };
         return logits.contiguous()?.apply_op1(op);
     }
@@ -135,16 +137,23 @@ pub(super) fn composed(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
 
 struct CrossEntropy {
     targets: Arc<Targets>,
-    /// Kept for the backward pass.
-    softmax: Mutex<Option<Tensor>>,
+    /// Maximum and logarithm of the sum of each row `(N, 2)`, kept for the backward pass.
+    normalizers: Mutex<Option<Tensor>>,
+}
+
+/// What softmax makes of one logit, given its row's maximum and logarithm of the sum.
+#[inline(always)]
+fn probability<T: Float>(x: T, (max, log_sum): (T, T)) -> T {
+    exp(x - max - log_sum)
 }
 
 impl CrossEntropy {
-    fn row<T: Float>(&self, row: usize, x: &[T], p: &mut [T]) -> T {
-        let (max, log_sum) = max_and_log_sum(x);
-        for (p, &x) in p.iter_mut().zip(x) {
-            *p = (x - max - log_sum).exp();
-        }
+    fn row<T: Float>(&self, row: usize, x: &[T], kept: &mut [T]) -> T {
+        let (max, log_sum) = wide(
+            #[inline(always)]
+            || max_and_log_sum(x),
+        );
+        kept.copy_from_slice(&[max, log_sum]);
         if let Some(label) = self.targets.plain(row) {
             return log_sum - (x[label as usize] - max);
         }
@@ -156,18 +165,31 @@ impl CrossEntropy {
         T::from_f64(-terms.map(|(q, &x)| q * log_p(x)).sum::<f64>())
     }
 
-    fn row_gradient<T: Float>(&self, row: usize, g: T, p: &[T], dx: &mut [T]) {
+    fn row_gradient<T: Float>(&self, row: usize, g: T, kept: &[T], x: &[T], dx: &mut [T]) {
+        let kept = (kept[0], kept[1]);
         if let Some(label) = self.targets.plain(row) {
-            dx.iter_mut().zip(p).for_each(|(dx, &p)| *dx = g * p);
-            dx[label as usize] = g * (p[label as usize] - T::one());
+            wide(
+                #[inline(always)]
+                || {
+                    for (dx, &x) in dx.iter_mut().zip(x) {
+                        *dx = g * probability(x, kept);
+                    }
+                },
+            );
+            dx[label as usize] = g * (probability(x[label as usize], kept) - T::one());
             return;
         }
-        let mut q = vec![0.0; p.len()];
+        let mut q = vec![0.0; x.len()];
         self.targets.fill(row, &mut q);
         let total = T::from_f64(q.iter().sum());
-        for ((dx, &p), &q) in dx.iter_mut().zip(p).zip(&q) {
-            *dx = g * (p * total - T::from_f64(q));
-        }
+        wide(
+            #[inline(always)]
+            || {
+                for ((dx, &x), &q) in dx.iter_mut().zip(x).zip(&q) {
+                    *dx = g * (probability(x, kept) * total - T::from_f64(q));
+                }
+            },
+        );
     }
 }
 
@@ -180,34 +202,38 @@ impl CustomOp1 for CrossEntropy {
         let (rows, classes) = layout.shape().dims2()?;
         dispatch!(x.dtype(), "cross_entropy", T => {
             let x = slice::<T>(x, layout)?;
-            let (mut loss, mut p) = (vec![T::default(); rows], vec![T::default(); x.len()]);
+            let (mut loss, mut kept) = (vec![T::default(); rows], vec![T::default(); rows * 2]);
             loss.par_iter_mut()
-                .zip(p.par_chunks_mut(classes.max(1)).zip(x.par_chunks(classes.max(1))))
+                .zip(kept.par_chunks_mut(2).zip(x.par_chunks(classes.max(1))))
                 .enumerate()
                 .with_min_len(rows_a_task(classes))
-                .for_each(|(row, (loss, (p, x)))| *loss = self.row(row, x, p));
-            let p = Tensor::from_vec(p, (rows, classes), &candle_core::Device::Cpu)?;
-            *self.softmax.lock().unwrap_or_else(PoisonError::into_inner) = Some(p);
+                .for_each(|(row, (loss, (kept, x)))| *loss = self.row(row, x, kept));
+            let kept = Tensor::from_vec(kept, (rows, 2), &candle_core::Device::Cpu)?;
+            *self.normalizers.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
             Ok((T::to_cpu_storage_owned(loss), rows.into()))
         })
     }
 
     fn bwd(&self, x: &Tensor, _loss: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let (_, classes) = x.dims2()?;
-        let kept = self.softmax.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(p) = kept.as_ref() else {
+        let kept = self
+            .normalizers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(kept) = kept.as_ref() else {
             bail!("cross_entropy: backward before forward");
         };
         dispatch!(x.dtype(), "cross_entropy", T => {
             let mut dx = vec![T::default(); x.elem_count()];
-            with_slice::<T, _>(p, |p| with_slice::<T, _>(grad, |grad| {
+            with_slice::<T, _>(x, |x| with_slice::<T, _>(kept, |kept| with_slice::<T, _>(grad, |grad| {
                 dx.par_chunks_mut(classes.max(1))
-                    .zip(p.par_chunks(classes.max(1)).zip(grad.par_iter()))
+                    .zip(x.par_chunks(classes.max(1)))
+                    .zip(kept.par_chunks(2).zip(grad.par_iter()))
                     .enumerate()
                     .with_min_len(rows_a_task(classes))
-                    .for_each(|(row, (dx, (p, &g)))| self.row_gradient(row, g, p, dx));
+                    .for_each(|(row, ((dx, x), (kept, &g)))| self.row_gradient(row, g, kept, x, dx));
                 Ok(())
-            }))?;
+            })))?;
             Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
         })
     }

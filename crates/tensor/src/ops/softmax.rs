@@ -8,7 +8,8 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, WithDType};
 use rayon::prelude::*;
 
-use crate::kernel::{CHUNK, Float, dispatch, has_kernel, slice, with_slice};
+use crate::kernel::{CHUNK, Float, dispatch, has_kernel, slice, sum, wide, with_slice};
+use crate::math::exp;
 
 /// Softmax over `dim`; negative dimensions are [`D::Minus1`] and so on.
 ///
@@ -61,33 +62,70 @@ struct Softmax {
     log: bool,
 }
 
+/// The largest element, NaN left out; -inf if there is none.
+#[inline(always)]
+fn largest<T: Float>(row: &[T]) -> T {
+    const LANES: usize = 32;
+    let larger = |a: T, b: T| if b > a { b } else { a };
+    let mut lanes = [T::neg_infinity(); LANES];
+    let mut blocks = row.chunks_exact(LANES);
+    for block in &mut blocks {
+        for (lane, &x) in lanes.iter_mut().zip(block) {
+            *lane = larger(*lane, x);
+        }
+    }
+    let rest = blocks.remainder();
+    let all = lanes.iter().chain(rest).copied();
+    all.fold(T::neg_infinity(), larger)
+}
+
 /// Maximum and `ln` of the sum of `exp(x - maximum)`.
+#[inline(always)]
 pub(super) fn max_and_log_sum<T: Float>(row: &[T]) -> (T, T) {
-    let max = row
-        .iter()
-        .copied()
-        .fold(T::neg_infinity(), num_traits::Float::max);
+    const BLOCK: usize = 256;
+    let max = largest(row);
+    let mut exponentials = [T::zero(); BLOCK];
+    let mut total = T::zero();
+    for block in row.chunks(BLOCK) {
+        let exponentials = &mut exponentials[..block.len()];
+        for (e, &x) in exponentials.iter_mut().zip(block) {
+            *e = exp(x - max);
+        }
+        total += sum(exponentials);
+    }
     // A row of only -inf has no distribution; NaN says so.
-    let total: T = row.iter().map(|&x| (x - max).exp()).sum();
     (max, total.ln())
 }
 
+#[inline(always)]
 fn forward<T: Float>(x: &[T], y: &mut [T], log: bool) {
-    let (max, log_sum) = max_and_log_sum(x);
-    for (y, &x) in y.iter_mut().zip(x) {
-        let logarithm = x - max - log_sum;
-        *y = if log { logarithm } else { logarithm.exp() };
+    if log {
+        let (max, log_sum) = max_and_log_sum(x);
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = x - max - log_sum;
+        }
+    } else {
+        let max = largest(x);
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = exp(x - max);
+        }
+        let factor = T::one() / sum(y);
+        y.iter_mut().for_each(|y| *y *= factor);
     }
 }
 
+#[inline(always)]
 fn backward<T: Float>(y: &[T], grad: &[T], dx: &mut [T], log: bool) {
     if log {
-        let total: T = grad.iter().copied().sum();
+        let total = sum(grad);
         for ((dx, &y), &g) in dx.iter_mut().zip(y).zip(grad) {
-            *dx = g - y.exp() * total;
+            *dx = g - exp(y) * total;
         }
     } else {
-        let dot: T = y.iter().zip(grad).map(|(&y, &g)| y * g).sum();
+        for ((dx, &y), &g) in dx.iter_mut().zip(y).zip(grad) {
+            *dx = y * g;
+        }
+        let dot = sum(dx);
         for ((dx, &y), &g) in dx.iter_mut().zip(y).zip(grad) {
             *dx = y * (g - dot);
         }
@@ -112,7 +150,7 @@ impl CustomOp1 for Softmax {
             y.par_chunks_mut(width)
                 .zip(x.par_chunks(width))
                 .with_min_len(rows_a_task(width))
-                .for_each(|(y, x)| forward(x, y, self.log));
+                .for_each(|(y, x)| wide(#[inline(always)] || forward(x, y, self.log)));
             Ok((T::to_cpu_storage_owned(y), layout.shape().clone()))
         })
     }
@@ -125,7 +163,7 @@ impl CustomOp1 for Softmax {
                 dx.par_chunks_mut(width)
                     .zip(y.par_chunks(width).zip(grad.par_chunks(width)))
                     .with_min_len(rows_a_task(width))
-                    .for_each(|(dx, (y, grad))| backward(y, grad, dx, self.log));
+                    .for_each(|(dx, (y, grad))| wide(#[inline(always)] || backward(y, grad, dx, self.log)));
                 Ok(())
             }))?;
             Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))

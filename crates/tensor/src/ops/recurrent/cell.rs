@@ -58,3 +58,32 @@ pub(super) struct StepBack<'a, T> {
     /// Gradient of the input's part of the last gate, if it is not that of the product.
     pub(super) dlast: &'a mut [T],
 }
+
+/// The first `N` blocks of `units` elements.
+#[inline(always)]
+pub(super) fn blocks<T, const N: usize>(values: &[T], units: usize) -> [&[T]; N] {
+    std::array::from_fn(|block| &values[block * units..][..units])
+}
+
+/// The same of a slice of `N` blocks, to be written.
+#[inline(always)]
+pub(super) fn blocks_mut<T, const N: usize>(values: &mut [T], units: usize) -> [&mut [T]; N] {
+    let mut blocks = values.chunks_exact_mut(units);
+    std::array::from_fn(|_| blocks.next().unwrap_or_default())
+}
+
+/// Replaces every unit by `f(unit, the same unit of each input)`.
+///
+/// One loop for each quantity of a cell: the compiler vectorises loops over few slices only,
+/// because it has to check that they do not overlap.
+#[inline(always)]
+pub(super) fn each<T: Float, const N: usize>(
+    units: &mut [T],
+    inputs: [&[T]; N],
+    f: impl Fn(T, [T; N]) -> T,
+) {
+    let inputs = inputs.map(|input| &input[..units.len()]);
+    for (j, unit) in units.iter_mut().enumerate() {
+        *unit = f(*unit, std::array::from_fn(|i| inputs[i][j]));
+    }
+}

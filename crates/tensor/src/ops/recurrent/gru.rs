@@ -10,9 +10,10 @@
 
 use candle_core::{D, Result, Tensor};
 
-use super::cell::{Cell, Step, StepBack};
+use super::cell::{Cell, Step, StepBack, blocks, blocks_mut, each};
 use crate::kernel::Float;
-use crate::ops::activation::{Unary, sigmoid};
+use crate::math::{sigmoid, tanh};
+use crate::ops::activation::Unary;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Gru;
@@ -21,46 +22,40 @@ impl Cell for Gru {
     const NAME: &'static str = "gru";
     const GATES: usize = 3;
     const STATES: usize = 1;
-    /// `r, z, n`, the product in `n`, `h` before the step.
+    /// `r, z, n`, the last product, `h` before the step.
     const KEPT: usize = 5;
     const PRODUCT_APART: bool = true;
 
     #[inline(always)]
     fn step<T: Float>(self, row: Step<'_, T>) {
-        let units = row.h.len();
-        for j in 0..units {
-            let gate = |g: usize| row.x[g * units + j] + row.product[g * units + j];
-            let (r, z) = (sigmoid(gate(0)), sigmoid(gate(1)));
-            let product = row.product[2 * units + j];
-            let n = (row.x[2 * units + j] + r * product).tanh();
-            let before = row.h[j];
-            row.h[j] = (T::one() - z) * n + z * before;
-            for (k, value) in [r, z, n, product, before].into_iter().enumerate() {
-                row.kept[k * units + j] = value;
-            }
-        }
+        let (one, units) = (T::one(), row.h.len());
+        let x: [&[T]; Self::GATES] = blocks(row.x, units);
+        let product: [&[T]; Self::GATES] = blocks(row.product, units);
+        let [r, z, n, last, before] = blocks_mut(row.kept, units);
+        each(r, [x[0], product[0]], |_, [x, p]| sigmoid(x + p));
+        each(z, [x[1], product[1]], |_, [x, p]| sigmoid(x + p));
+        last.copy_from_slice(product[2]);
+        each(n, [x[2], r, last], |_, [x, r, p]| tanh(x + r * p));
+        before.copy_from_slice(row.h);
+        each(row.h, [z, n], |h, [z, n]| (one - z) * n + z * h);
     }
 
     #[inline(always)]
     fn step_back<T: Float>(self, row: StepBack<'_, T>) {
-        let units = row.dh.len();
-        let one = T::one();
-        for j in 0..units {
-            let [r, z, n, product, before] =
-                std::array::from_fn(|k: usize| row.kept[k * units + j]);
-            let dh = row.dh[j] + row.dy[j];
-            let dn = dh * (one - z) * (one - n * n);
-            row.dh[j] = dh * z;
-            row.dlast[j] = dn;
-            let gates = [
-                dn * product * r * (one - r),
-                dh * (before - n) * z * (one - z),
-                dn * r,
-            ];
-            for (k, value) in gates.into_iter().enumerate() {
-                row.dproduct[k * units + j] = value;
-            }
-        }
+        let (one, units) = (T::one(), row.dh.len());
+        let [r, z, n, last, before] = blocks(row.kept, units);
+        let [dr, dz, dlast_product] = blocks_mut(row.dproduct, units);
+        let (dh, dn) = (row.dh, row.dlast);
+        each(dh, [row.dy], |dh, [dy]| dh + dy);
+        each(dn, [dh, z, n], |_, [dh, z, n]| {
+            dh * (one - z) * (one - n * n)
+        });
+        each(dr, [dn, last, r], |_, [dn, p, r]| dn * p * r * (one - r));
+        each(dz, [dh, before, n, z], |_, [dh, before, n, z]| {
+            dh * (before - n) * z * (one - z)
+        });
+        each(dlast_product, [dn, r], |_, [dn, r]| dn * r);
+        each(dh, [z], |dh, [z]| dh * z);
     }
 
     fn composed(self, x: &Tensor, product: &Tensor, states: &[Tensor]) -> Result<Vec<Tensor>> {

@@ -8,9 +8,10 @@
 
 use candle_core::{D, Result, Tensor};
 
-use super::cell::{Cell, Step, StepBack};
+use super::cell::{Cell, Step, StepBack, blocks, blocks_mut, each};
 use crate::kernel::Float;
-use crate::ops::activation::{Unary, sigmoid};
+use crate::math::{sigmoid, tanh};
+use crate::ops::activation::Unary;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lstm;
@@ -26,40 +27,39 @@ impl Cell for Lstm {
     #[inline(always)]
     fn step<T: Float>(self, row: Step<'_, T>) {
         let units = row.h.len();
-        for j in 0..units {
-            let gate = |g: usize| row.x[g * units + j] + row.product[g * units + j];
-            let (i, f) = (sigmoid(gate(0)), sigmoid(gate(1)));
-            let (g, o) = (gate(2).tanh(), sigmoid(gate(3)));
-            let before = row.c[j];
-            let c = f * before + i * g;
-            let squashed = c.tanh();
-            (row.c[j], row.h[j]) = (c, o * squashed);
-            for (k, value) in [i, f, g, o, before, squashed].into_iter().enumerate() {
-                row.kept[k * units + j] = value;
-            }
-        }
+        let x: [&[T]; Self::GATES] = blocks(row.x, units);
+        let product: [&[T]; Self::GATES] = blocks(row.product, units);
+        let [i, f, g, o, before, squashed] = blocks_mut(row.kept, units);
+        each(i, [x[0], product[0]], |_, [x, p]| sigmoid(x + p));
+        each(f, [x[1], product[1]], |_, [x, p]| sigmoid(x + p));
+        each(g, [x[2], product[2]], |_, [x, p]| tanh(x + p));
+        each(o, [x[3], product[3]], |_, [x, p]| sigmoid(x + p));
+        before.copy_from_slice(row.c);
+        each(row.c, [i, f, g], |c, [i, f, g]| f * c + i * g);
+        each(squashed, [row.c], |_, [c]| tanh(c));
+        each(row.h, [o, squashed], |_, [o, squashed]| o * squashed);
     }
 
     #[inline(always)]
     fn step_back<T: Float>(self, row: StepBack<'_, T>) {
-        let units = row.dh.len();
-        let one = T::one();
-        for j in 0..units {
-            let [i, f, g, o, before, squashed] =
-                std::array::from_fn(|k: usize| row.kept[k * units + j]);
-            let dh = row.dh[j] + row.dy[j];
-            let dc = row.dc[j] + dh * o * (one - squashed * squashed);
-            (row.dh[j], row.dc[j]) = (T::zero(), dc * f);
-            let gates = [
-                dc * g * i * (one - i),
-                dc * before * f * (one - f),
-                dc * i * (one - g * g),
-                dh * squashed * o * (one - o),
-            ];
-            for (k, value) in gates.into_iter().enumerate() {
-                row.dproduct[k * units + j] = value;
-            }
-        }
+        let (one, units) = (T::one(), row.dh.len());
+        let [i, f, g, o, before, squashed] = blocks(row.kept, units);
+        let [di, df, dg, d_o] = blocks_mut(row.dproduct, units);
+        let (dh, dc) = (row.dh, row.dc);
+        each(dh, [row.dy], |dh, [dy]| dh + dy);
+        each(dc, [dh, o, squashed], |dc, [dh, o, squashed]| {
+            dc + dh * o * (one - squashed * squashed)
+        });
+        each(di, [dc, g, i], |_, [dc, g, i]| dc * g * i * (one - i));
+        each(df, [dc, before, f], |_, [dc, before, f]| {
+            dc * before * f * (one - f)
+        });
+        each(dg, [dc, i, g], |_, [dc, i, g]| dc * i * (one - g * g));
+        each(d_o, [dh, squashed, o], |_, [dh, squashed, o]| {
+            dh * squashed * o * (one - o)
+        });
+        each(dc, [f], |dc, [f]| dc * f);
+        dh.fill(T::zero());
     }
 
     fn composed(self, x: &Tensor, product: &Tensor, states: &[Tensor]) -> Result<Vec<Tensor>> {

@@ -5,8 +5,9 @@
 use candle_core::{Result, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::cell::{Cell, Step, StepBack};
+use super::cell::{Cell, Step, StepBack, each};
 use crate::kernel::Float;
+use crate::math::tanh;
 use crate::ops::activation::{Unary, relu};
 
 /// The function of a simple recurrent cell.
@@ -33,27 +34,26 @@ impl Cell for Rnn {
 
     #[inline(always)]
     fn step<T: Float>(self, row: Step<'_, T>) {
-        for (j, h) in row.h.iter_mut().enumerate() {
-            let sum = row.x[j] + row.product[j];
-            *h = match self.0 {
-                Nonlinearity::Tanh => sum.tanh(),
-                Nonlinearity::Relu => relu(sum),
-            };
+        let inputs = [row.x, row.product];
+        match self.0 {
+            Nonlinearity::Tanh => each(row.h, inputs, |_, [x, p]| tanh(x + p)),
+            Nonlinearity::Relu => each(row.h, inputs, |_, [x, p]| relu(x + p)),
         }
         row.kept.copy_from_slice(row.h);
     }
 
     #[inline(always)]
     fn step_back<T: Float>(self, row: StepBack<'_, T>) {
-        for (j, &h) in row.kept.iter().enumerate() {
-            let dh = row.dh[j] + row.dy[j];
-            row.dproduct[j] = match self.0 {
-                Nonlinearity::Tanh => dh * (T::one() - h * h),
-                Nonlinearity::Relu if h <= T::zero() => T::zero(),
-                Nonlinearity::Relu => dh,
-            };
-            row.dh[j] = T::zero();
+        let inputs = [&*row.dh, row.dy, row.kept];
+        match self.0 {
+            Nonlinearity::Tanh => each(row.dproduct, inputs, |_, [dh, dy, h]| {
+                (dh + dy) * (T::one() - h * h)
+            }),
+            Nonlinearity::Relu => each(row.dproduct, inputs, |_, [dh, dy, h]| {
+                if h <= T::zero() { T::zero() } else { dh + dy }
+            }),
         }
+        row.dh.fill(T::zero());
     }
 
     fn composed(self, x: &Tensor, product: &Tensor, _: &[Tensor]) -> Result<Vec<Tensor>> {
