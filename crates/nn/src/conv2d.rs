@@ -108,7 +108,8 @@ impl Conv2dConfig {
         }
     }
 
-    fn validate(&self) -> Result<()> {
+    /// Checks the options of `layer`, which stands in the errors.
+    pub(crate) fn validate(&self, layer: &str) -> Result<()> {
         let pairs = [
             ("kernel_size", self.kernel_size),
             ("stride", self.stride),
@@ -116,18 +117,18 @@ impl Conv2dConfig {
         ];
         for (name, pair) in pairs {
             if pair.0 == 0 || pair.1 == 0 {
-                bail!("conv2d: {name} must be at least 1, got {pair:?}");
+                bail!("{layer}: {name} must be at least 1, got {pair:?}");
             }
         }
         let (input, out, groups) = (self.in_channels, self.out_channels, self.groups);
         if groups == 0 || input % groups != 0 || out % groups != 0 {
             bail!(
-                "conv2d: {input} input and {out} output channels do not divide by {groups} groups"
+                "{layer}: {input} input and {out} output channels do not divide by {groups} groups"
             );
         }
         if self.padding == Padding::Same && self.stride != (1, 1) {
             bail!(
-                "conv2d: padding \"same\" needs stride 1, got {:?}",
+                "{layer}: padding \"same\" needs stride 1, got {:?}",
                 self.stride
             );
         }
@@ -180,7 +181,7 @@ impl Conv2d {
     /// When an option is out of range, or the store behind `vb` holds these names with other
     /// shapes.
     pub fn new(config: &Conv2dConfig, vb: VarBuilder<'_>) -> Result<Self> {
-        config.validate()?;
+        config.validate("conv2d")?;
         let (kh, kw) = config.kernel_size;
         let group_in = config.in_channels / config.groups;
         let init = Initializer::torch_default(group_in * kh * kw);
@@ -214,6 +215,15 @@ impl Conv2d {
 }
 
 impl Conv2d {
+    /// With a weight that another layer keeps.
+    pub(crate) fn from_parts(weight: Tensor, bias: Option<Tensor>, config: Conv2dConfig) -> Self {
+        Self {
+            weight,
+            bias,
+            config,
+        }
+    }
+
     /// The convolution and what follows it, in one op.
     pub(crate) fn forward_then(&self, x: &Tensor, then: &Then) -> Result<Tensor> {
         let config = &self.config;

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod activation;
+mod conv1d;
 mod conv2d;
 mod dim;
 mod dropout;
@@ -16,6 +17,7 @@ mod size2;
 mod summary;
 
 pub use activation::Activation;
+pub use conv1d::{Conv1d, Conv1dConfig, Padding1d};
 pub use conv2d::{Conv2d, Conv2dConfig, Padding, conv2d};
 pub use dropout::Dropout;
 pub use embedding::{Embedding, EmbeddingConfig};

@@ -9,9 +9,10 @@
 use std::fmt::Debug;
 
 use mapsto_nn::{
-    Activation, AvgPool2d, CellConfig, Conv2d, Conv2dConfig, Dropout, Embedding, EmbeddingConfig,
-    Flatten, Gru, GruCell, Linear, LinearConfig, Lstm, LstmCell, MaxPool2d, Nonlinearity, Padding,
-    RecurrentConfig, Rnn, RnnCell, Sequential, conv2d, linear,
+    Activation, AvgPool2d, CellConfig, Conv1d, Conv1dConfig, Conv2d, Conv2dConfig, Dropout,
+    Embedding, EmbeddingConfig, Flatten, Gru, GruCell, Linear, LinearConfig, Lstm, LstmCell,
+    MaxPool2d, Nonlinearity, Padding, Padding1d, RecurrentConfig, Rnn, RnnCell, Sequential, conv2d,
+    linear,
 };
 use mapsto_tensor::testing::{assert_close, wave};
 use mapsto_tensor::{
@@ -360,6 +361,29 @@ fn recurrent_layers() {
         ],
     );
     conform(row, |vb| Rnn::new(&plain, Nonlinearity::Tanh, vb));
+}
+
+#[test]
+fn convolutions_of_sequences() {
+    let config = Conv1dConfig {
+        groups: 2,
+        padding: Padding1d::Explicit(2),
+        ..Conv1dConfig::new(4, 6, 3)
+    };
+    let row = Row::new(
+        "conv1d",
+        &[2, 4, 7],
+        &[2, 6, 9],
+        &[("bias", &[6]), ("weight", &[6, 2, 3])],
+    );
+    conform(row, |vb| Conv1d::new(&config, vb));
+    let row = Row::new(
+        "conv1d, no batch",
+        &[4, 7],
+        &[6, 9],
+        &[("bias", &[6]), ("weight", &[6, 2, 3])],
+    );
+    conform(row, |vb| Conv1d::new(&config, vb));
 }
 
 /// Three words added to the input, since the checks are about inputs of floats.

@@ -5,9 +5,9 @@
 use std::fmt::Debug;
 
 use mapsto_nn::{
-    Activation, AvgPool2d, BceWithLogitsLoss, Conv2d, Conv2dConfig, CrossEntropyLoss, Dropout,
-    Embedding, EmbeddingConfig, Flatten, LinearConfig, MaxPool2d, MseLoss, Padding, conv2d,
-    cross_entropy, linear, mse_loss,
+    Activation, AvgPool2d, BceWithLogitsLoss, Conv1d, Conv1dConfig, Conv2d, Conv2dConfig,
+    CrossEntropyLoss, Dropout, Embedding, EmbeddingConfig, Flatten, LinearConfig, MaxPool2d,
+    MseLoss, Padding, Padding1d, conv2d, cross_entropy, linear, mse_loss,
 };
 use mapsto_tensor::testing::wave;
 use mapsto_tensor::{DType, Device, Module, ParamStore, Result, Tensor, VarBuilder};
@@ -22,6 +22,28 @@ fn assert_says<T: Debug>(result: Result<T>, parts: &[&str]) {
     for part in parts {
         assert!(message.contains(part), "\"{part}\" is not in: {message}");
     }
+}
+
+#[test]
+fn convolutions_of_sequences() {
+    let good = Conv1dConfig::new(4, 6, 3);
+    let build = |config: Conv1dConfig| Conv1d::new(&config, root());
+    let bad = Conv1dConfig { stride: 0, ..good };
+    assert_says(build(bad), &["conv1d: stride", "at least 1", "(1, 0)"]);
+    let bad = Conv1dConfig { groups: 3, ..good };
+    assert_says(build(bad), &["conv1d: 4 input and 6 output channels", "3"]);
+    let bad = Conv1dConfig {
+        padding: Padding1d::Same,
+        stride: 2,
+        ..good
+    };
+    assert_says(build(bad), &["conv1d: padding \"same\" needs stride 1"]);
+    let layer = build(good).unwrap();
+    let parts = [
+        "conv1d: expected an input (N, C, L) or (C, L)",
+        "[2, 4, 1, 7]",
+    ];
+    assert_says(layer.forward(&wave((2, 4, 1, 7), 0.1)), &parts);
 }
 
 #[test]

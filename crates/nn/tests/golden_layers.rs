@@ -19,6 +19,7 @@ fn every_layer_has_a_case() {
     let expected = [
         "AvgPool2d",
         "CELU",
+        "Conv1d",
         "Conv2d",
         "Dropout",
         "ELU",

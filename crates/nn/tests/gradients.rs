@@ -5,9 +5,9 @@
 use std::collections::HashMap;
 
 use mapsto_nn::{
-    Activation, AvgPool2d, BceWithLogitsLoss, Conv2d, Conv2dConfig, CrossEntropyLoss, Dropout,
-    Embedding, EmbeddingConfig, Flatten, Linear, LinearConfig, MaxPool2d, MseLoss, PadMode,
-    Padding, Reduction, Sequential,
+    Activation, AvgPool2d, BceWithLogitsLoss, Conv1d, Conv1dConfig, Conv2d, Conv2dConfig,
+    CrossEntropyLoss, Dropout, Embedding, EmbeddingConfig, Flatten, Linear, LinearConfig,
+    MaxPool2d, MseLoss, PadMode, Padding, Padding1d, Reduction, Sequential,
 };
 use mapsto_tensor::testing::{check_gradients, wave};
 use mapsto_tensor::{DType, Device, Module, ModuleT, Tensor, VarBuilder, rng};
@@ -48,6 +48,35 @@ fn embedding() {
         let ids = Tensor::from_vec(ids, shape, &Device::Cpu).unwrap();
         check_gradients(&[wave((5, 3), 0.2)], |t| {
             Embedding::new(&config, given(&[("weight", &t[0])]))?.forward(&ids)
+        });
+    }
+}
+
+#[test]
+fn conv1d() {
+    let plain = Conv1dConfig::new(4, 6, 3);
+    let strided = Conv1dConfig {
+        stride: 2,
+        padding: Padding1d::Explicit(2),
+        dilation: 2,
+        groups: 2,
+        ..plain
+    };
+    let same = Conv1dConfig {
+        padding: Padding1d::Same,
+        padding_mode: PadMode::Reflect,
+        ..Conv1dConfig::new(4, 6, 4)
+    };
+    for (config, input) in [
+        (plain, &[2, 4, 7][..]),
+        (plain, &[4, 5]),
+        (strided, &[3, 4, 7]),
+        (same, &[1, 4, 7]),
+    ] {
+        let weight = wave((6, 4 / config.groups, config.kernel_size), 0.2);
+        check_gradients(&[wave(input, 0.1), weight, wave(6, 0.3)], |t| {
+            let vb = given(&[("weight", &t[1]), ("bias", &t[2])]);
+            Conv1d::new(&config, vb)?.forward(&t[0])
         });
     }
 }

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
 use mapsto_nn::{
-    CellConfig, Conv2d, Conv2dConfig, Embedding, EmbeddingConfig, GruCell, Lstm, RecurrentConfig,
-    Sequential, conv2d, linear,
+    CellConfig, Conv1d, Conv1dConfig, Conv2d, Conv2dConfig, Embedding, EmbeddingConfig, GruCell,
+    Lstm, RecurrentConfig, Sequential, conv2d, linear,
 };
 use mapsto_tensor::{DType, Device, ParamKind, ParamStore, Tensor, VarBuilder};
 
@@ -48,6 +48,8 @@ fn check(fan_in: usize, build: impl Fn(VarBuilder<'static>)) {
 fn layers_start_as_in_pytorch() {
     check(50, |vb| drop(linear(50, 40, vb).unwrap()));
     check(3 * 25, |vb| drop(conv2d(3, 64, 5, vb).unwrap()));
+    let wide = Conv1dConfig::new(6, 64, 5);
+    check(6 * 5, |vb| drop(Conv1d::new(&wide, vb).unwrap()));
     let grouped = Conv2dConfig {
         groups: 4,
         ..Conv2dConfig::new(8, 64, (3, 2))

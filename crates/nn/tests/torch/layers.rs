@@ -8,8 +8,8 @@
 )]
 
 use mapsto_nn::{
-    Activation, AvgPool2d, Conv2d, Conv2dConfig, Dropout, Embedding, EmbeddingConfig, Flatten,
-    Linear, LinearConfig, MaxPool2d, PadMode, Padding,
+    Activation, AvgPool2d, Conv1d, Conv1dConfig, Conv2d, Conv2dConfig, Dropout, Embedding,
+    EmbeddingConfig, Flatten, Linear, LinearConfig, MaxPool2d, PadMode, Padding, Padding1d,
 };
 use mapsto_tensor::testing::Golden;
 use mapsto_tensor::{Device, ModuleT, ParamKind, ParamStore, VarBuilder, backward};
@@ -58,6 +58,7 @@ fn build(golden: &Golden, vb: VarBuilder<'static>) -> Box<dyn ModuleT> {
     match golden.meta("module") {
         "Linear" => Box::new(linear(golden, vb)),
         "Embedding" => Box::new(embedding(golden, vb)),
+        "Conv1d" => Box::new(conv1d(golden, vb)),
         "Conv2d" => Box::new(conv2d(golden, vb)),
         "MaxPool2d" => Box::new(max_pool2d(golden)),
         "AvgPool2d" => Box::new(avg_pool2d(golden)),
@@ -138,19 +139,49 @@ fn embedding(golden: &Golden, vb: VarBuilder<'static>) -> Embedding {
     Embedding::new(&config, vb).unwrap()
 }
 
+const CONVOLUTION: [&str; 9] = [
+    "in_channels",
+    "out_channels",
+    "kernel_size",
+    "stride",
+    "padding",
+    "dilation",
+    "groups",
+    "bias",
+    "padding_mode",
+];
+
+fn padding_mode(golden: &Golden) -> PadMode {
+    match golden.arg("padding_mode") {
+        Value::Null => PadMode::Zeros,
+        name => serde_json::from_value(name).unwrap(),
+    }
+}
+
+fn conv1d(golden: &Golden, vb: VarBuilder<'static>) -> Conv1d {
+    assert_args(golden, &CONVOLUTION);
+    let size = |key| golden.arg(key).as_u64().map(|n| n as usize);
+    let padding = match golden.arg("padding") {
+        Value::String(word) if word == "same" => Padding1d::Same,
+        Value::String(word) if word == "valid" => Padding1d::Valid,
+        _ => Padding1d::Explicit(size("padding").unwrap_or(0)),
+    };
+    let config = Conv1dConfig {
+        in_channels: size("in_channels").unwrap(),
+        out_channels: size("out_channels").unwrap(),
+        kernel_size: size("kernel_size").unwrap(),
+        stride: size("stride").unwrap_or(1),
+        padding,
+        dilation: size("dilation").unwrap_or(1),
+        groups: size("groups").unwrap_or(1),
+        bias: flag(golden, "bias", true),
+        padding_mode: padding_mode(golden),
+    };
+    Conv1d::new(&config, vb).unwrap()
+}
+
 fn conv2d(golden: &Golden, vb: VarBuilder<'static>) -> Conv2d {
-    let known = [
-        "in_channels",
-        "out_channels",
-        "kernel_size",
-        "stride",
-        "padding",
-        "dilation",
-        "groups",
-        "bias",
-        "padding_mode",
-    ];
-    assert_args(golden, &known);
+    assert_args(golden, &CONVOLUTION);
     let size = |key| golden.arg(key).as_u64().map(|n| n as usize);
     let padding = match golden.arg("padding") {
         Value::String(word) if word == "same" => Padding::Same,
@@ -159,10 +190,6 @@ fn conv2d(golden: &Golden, vb: VarBuilder<'static>) -> Conv2d {
             let (rows, columns) = pair(golden, "padding").unwrap_or((0, 0));
             Padding::Explicit(rows, columns)
         }
-    };
-    let padding_mode = match golden.arg("padding_mode") {
-        Value::Null => PadMode::Zeros,
-        name => serde_json::from_value(name).unwrap(),
     };
     let config = Conv2dConfig {
         in_channels: size("in_channels").unwrap(),
@@ -173,7 +200,7 @@ fn conv2d(golden: &Golden, vb: VarBuilder<'static>) -> Conv2d {
         dilation: pair(golden, "dilation").unwrap_or((1, 1)),
         groups: size("groups").unwrap_or(1),
         bias: flag(golden, "bias", true),
-        padding_mode,
+        padding_mode: padding_mode(golden),
     };
     Conv2d::new(&config, vb).unwrap()
 }

@@ -169,20 +169,22 @@ fn affine_maps() {
 
 #[test]
 fn softmax_and_its_logarithm() {
-    // Large enough that a softmax without a shift would overflow.
-    let x = (wave((4, 5), 0.1) * 900.0).unwrap();
-    assert_same(
-        "softmax",
-        std::slice::from_ref(&x),
-        |t| softmax(&t[0], 1),
-        |t| softmax::composed(&t[0], false),
-    );
-    assert_same(
-        "log_softmax",
-        &[x],
-        |t| log_softmax(&t[0], 1),
-        |t| softmax::composed(&t[0], true),
-    );
+    // Large enough that a softmax without a shift would overflow; one row of several blocks.
+    for x in [wave((4, 5), 0.1) * 900.0, wave((3, 613), 0.1) * 30.0] {
+        let x = x.unwrap();
+        assert_same(
+            "softmax",
+            std::slice::from_ref(&x),
+            |t| softmax(&t[0], 1),
+            |t| softmax::composed(&t[0], false),
+        );
+        assert_same(
+            "log_softmax",
+            &[x],
+            |t| log_softmax(&t[0], 1),
+            |t| softmax::composed(&t[0], true),
+        );
+    }
 }
 
 #[test]
@@ -207,6 +209,18 @@ fn cross_entropy() {
             |t| cross_entropy::composed(&t[0], &targets),
         );
     }
+    // Rows of several blocks, the label in the last.
+    let targets = Targets::Classes {
+        labels: vec![Some(612), Some(3)],
+        weights: None,
+        smoothing: 0.0,
+    };
+    assert_same(
+        "cross entropy of long rows",
+        &[(wave((2, 613), 0.2) * 20.0).unwrap()],
+        |t| cross_entropy_rows(&t[0], targets.clone()),
+        |t| cross_entropy::composed(&t[0], &targets),
+    );
 }
 
 #[test]
