@@ -3,8 +3,9 @@
 use rayon::prelude::*;
 
 use super::cell::{Cell, Step};
+use super::factor::Products;
 use super::order::Order;
-use crate::kernel::{Float, Mat, Spread, gemm, wide};
+use crate::kernel::{Float, Mat, wide};
 
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
@@ -37,11 +38,7 @@ pub(super) fn forward<T: Float, C: Cell>(
 ) -> (Vec<T>, Vec<T>) {
     let (units, hidden, batch) = (sizes.units(), sizes.hidden, sizes.batch);
     let (width, block) = (C::GATES * hidden, batch * C::KEPT * hidden);
-    let turned = turned(weight, width, sizes);
-    let weight = match &turned {
-        Some(turned) => Mat::new(turned, hidden, width),
-        None => Mat::new(weight, width, hidden).t(),
-    };
+    let mut weight = Products::new(weight, (hidden, width), true, batch, sizes.steps);
     let (states, bias) = rest.split_at(C::STATES * units);
     let [mut h, mut c] = both::<T, C>(states, units);
     let mut product = vec![T::zero(); batch * width];
@@ -54,7 +51,7 @@ pub(super) fn forward<T: Float, C: Cell>(
             rows.for_each(|row| row.copy_from_slice(bias));
         }
         let before = Mat::new(&h, batch, hidden);
-        gemm(&mut product, before, weight, has_bias, Spread::Pool);
+        weight.product(&mut product, before, has_bias);
         let all = Step {
             x: &x[step * batch * width..][..batch * width],
             product: &product,
@@ -121,19 +118,4 @@ pub(super) fn both<T: Float, C: Cell>(states: &[T], units: usize) -> [Vec<T>; 2]
         vec![T::zero(); units]
     };
     [states[..units].to_vec(), second]
-}
-
-/// The transpose of a weight, or every product would rearrange it anew; for a single step that
-/// is no gain.
-fn turned<T: Float>(weight: &[T], width: usize, sizes: &Sizes) -> Option<Vec<T>> {
-    if sizes.steps == 1 {
-        return None;
-    }
-    let mut turned = vec![T::zero(); weight.len()];
-    for (row, values) in weight.chunks_exact(sizes.hidden).enumerate() {
-        for (column, &value) in values.iter().enumerate() {
-            turned[column * width + row] = value;
-        }
-    }
-    Some(turned)
 }

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::cell::{Cell, StepBack};
+use super::factor::Products;
 use super::kernel::{Sizes, both};
 use super::order::Order;
 use crate::kernel::{Float, Mat, Spread, add_rows, gemm, wide};
@@ -27,7 +28,7 @@ pub(super) fn backward<T: Float, C: Cell>(
     let [mut dh, mut dc] = both::<T, C>(dlast_states, units);
     let mut dproduct = vec![T::zero(); sizes.steps * batch * width];
     let mut dlast = vec![T::zero(); if C::PRODUCT_APART { sizes.steps } else { 1 } * units];
-    let weight = Mat::new(weight, width, hidden);
+    let mut weight = Products::new(weight, (width, hidden), false, batch, sizes.steps);
     for step in order.walk(sizes.steps).rev() {
         let gates = &mut dproduct[step * batch * width..][..batch * width];
         let all = StepBack {
@@ -40,7 +41,7 @@ pub(super) fn backward<T: Float, C: Cell>(
         };
         take_step_back(cell, sizes, all, |row| order.takes(row, step));
         let gates = Mat::new(gates, batch, width);
-        gemm(&mut dh, gates, weight, true, Spread::Pool);
+        weight.product(&mut dh, gates, true);
     }
     let dweight = weight_gradient(sizes, order, (&dproduct, width), y, &rest[..units]);
     let mut drest = dh;

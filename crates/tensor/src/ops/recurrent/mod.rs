@@ -8,6 +8,7 @@ mod cell;
 mod composed;
 #[cfg(test)]
 mod composed_tests;
+mod factor;
 mod gru;
 mod kernel;
 mod kernel_back;
