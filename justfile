@@ -33,7 +33,7 @@ examples:
 
 # The tests on real data, in the folder that MAPSTO_DATA names by its absolute path.
 data:
-    test -d "${MAPSTO_DATA:?name a folder with mnist/, fashion-mnist/ and ptb/}"
+    test -d "${MAPSTO_DATA:?name a folder with mnist/, fashion-mnist/, ptb/ and rt-polarity/}"
     cargo test --workspace --test real
 
 # The benchmarks; the arguments go to criterion.

@@ -22,15 +22,13 @@
 //! # Ok::<(), mapsto_data::Error>(())
 //! ```
 
-mod parts;
-
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::parts::Parts;
 use crate::sets::own_name;
 use crate::{Encoding, Error, FileInfo, Result, grammar};
-use parts::Parts;
 
 /// The token at the end of each line of words.
 pub const EOS: &str = "<eos>";

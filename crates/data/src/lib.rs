@@ -2,6 +2,7 @@
 
 pub mod digits;
 pub mod grammar;
+pub mod sentiment;
 
 mod atomic;
 mod bptt;
@@ -16,15 +17,18 @@ mod fit;
 mod idx;
 mod image_collate;
 mod images;
+mod labelled_text;
 mod loader;
 mod order;
 mod packed;
 mod pad_collate;
+mod parts;
 mod picture;
 mod sampler;
 mod sets;
 mod split;
 mod vocab;
+mod words;
 
 pub use bptt::{Bptt, Windows};
 pub use bucket::BucketSampler;
@@ -38,6 +42,7 @@ pub use fit::fit_digit;
 pub use idx::Idx;
 pub use image_collate::ImageCollate;
 pub use images::ImageSet;
+pub use labelled_text::{Labelled, LabelledText, LabelledTextConfig, LabelledTextInfo};
 pub use loader::{Collate, DataLoader};
 pub use pad_collate::{PadCollate, Padded};
 pub use picture::Picture;
@@ -45,5 +50,6 @@ pub use sampler::{
     RandomSampler, Sampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler,
 };
 pub use sets::{FileInfo, SetInfo, Split, describe, digits, open};
-pub use split::{Lengths, random_split, stratified_split};
+pub use split::{Fold, Lengths, k_fold, random_split, stratified_split};
 pub use vocab::{Vocab, VocabConfig};
+pub use words::words;

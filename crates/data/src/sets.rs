@@ -38,8 +38,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use drawn::digits;
-pub(crate) use info::own_name;
 pub use info::{FileInfo, SetInfo};
+pub(crate) use info::{hex, own_name};
 
 use crate::{Error, Idx, ImageSet, Result};
 use folder::Folder;

@@ -1,7 +1,8 @@
-//! [`random_split`] deals a data set out to several, [`stratified_split`] class by class.
+//! [`random_split`] deals a data set out to several, [`stratified_split`] class by class, and
+//! [`k_fold`] makes each sample a test sample once.
 //!
 //! **Differences from PyTorch:** takes a seed in the place of a generator; `stratified_split`
-//! is scikit-learn's `train_test_split(stratify=labels)`.
+//! is scikit-learn's `train_test_split(stratify=labels)`, `k_fold` its `StratifiedKFold`.
 //!
 //! ```
 //! use mapsto_data::{Dataset, Samples, random_split};
@@ -14,6 +15,7 @@
 //! # Ok::<(), mapsto_data::Error>(())
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mapsto_tensor::rng::Generator;
@@ -108,13 +110,9 @@ pub fn stratified_split<D: Dataset>(
             dataset.len()
         )));
     }
-    let mut classes = std::collections::BTreeMap::<u32, Vec<usize>>::new();
-    for (index, &label) in labels.iter().enumerate() {
-        classes.entry(label).or_default().push(index);
-    }
     let mut parts = vec![Vec::new(); fractions.len()];
     let mut rng = Generator::for_name(seed, "stratified_split");
-    for mut members in classes.into_values() {
+    for mut members in by_class(labels) {
         order::shuffle(&mut members, &mut rng);
         let bounds = bounds(fractions, members.len());
         for (part, bound) in parts.iter_mut().zip(bounds.windows(2)) {
@@ -126,6 +124,60 @@ pub fn stratified_split<D: Dataset>(
         Subset::new(Arc::clone(&dataset), indices)
     };
     parts.into_iter().map(subset).collect()
+}
+
+/// A division of samples into those to learn from and those to judge by, by their numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fold {
+    /// Samples to learn from, in rising order.
+    pub train: Vec<usize>,
+    /// Samples to judge by, in rising order.
+    pub test: Vec<usize>,
+}
+
+/// Cross-validation: `k` folds, each sample in the test part of one of them.
+///
+/// Each class (`labels[i]` of sample `i`) is dealt out alike: the test parts differ by one
+/// sample at most, and so do their numbers of samples of each class. The folds depend on the
+/// labels, `k` and `seed` only.
+///
+/// # Errors
+///
+/// Where `k` is below 2, or a class has fewer samples than there are folds.
+#[doc(alias = "StratifiedKFold")]
+pub fn k_fold(labels: &[u32], k: usize, seed: u64) -> Result<Vec<Fold>> {
+    let classes = by_class(labels);
+    let smallest = classes.iter().min_by_key(|members| members.len());
+    let smallest = smallest.map_or(0, Vec::len);
+    if k < 2 || k > smallest {
+        return Err(Error::Config(format!(
+            "{k} folds cannot be made: give from 2 to {smallest}, the size of the smallest class"
+        )));
+    }
+    let mut rng = Generator::for_name(seed, "k_fold");
+    let mut fold_of = vec![0; labels.len()];
+    // Going on where the last class ended keeps the folds of one size.
+    let mut folds = (0..k).cycle();
+    for mut members in classes {
+        order::shuffle(&mut members, &mut rng);
+        for (index, fold) in members.into_iter().zip(&mut folds) {
+            fold_of[index] = fold;
+        }
+    }
+    let fold = |fold| {
+        let (test, train) = (0..labels.len()).partition(|&index| fold_of[index] == fold);
+        Fold { train, test }
+    };
+    Ok((0..k).map(fold).collect())
+}
+
+/// The numbers of the samples of each class, in the order of the classes.
+fn by_class(labels: &[u32]) -> Vec<Vec<usize>> {
+    let mut classes = BTreeMap::<u32, Vec<usize>>::new();
+    for (index, &label) in labels.iter().enumerate() {
+        classes.entry(label).or_default().push(index);
+    }
+    classes.into_values().collect()
 }
 
 fn check_fractions(fractions: &[f64]) -> Result<()> {
@@ -214,5 +266,31 @@ mod tests {
         assert!(random_split(numbers(10), &[0.5, 0.6], 0).is_err());
         assert!(random_split(numbers(10), &[-0.5, 1.5], 0).is_err());
         assert_eq!(floor_counts(&[0.29, 0.71], 100), [29, 71]);
+    }
+
+    #[test]
+    fn folds_test_each_sample_once_and_each_class_alike() {
+        let labels: Vec<u32> = (0..103).map(|i| [0, 0, 1, 0, 2][i % 5]).collect();
+        let folds = k_fold(&labels, 10, 3).unwrap();
+        let mut tested: Vec<usize> = folds.iter().flat_map(|f| f.test.clone()).collect();
+        tested.sort_unstable();
+        assert!(tested.into_iter().eq(0..103));
+        for Fold { train, test } in &folds {
+            assert!((10..=11).contains(&test.len()));
+            let mut all = [train.as_slice(), test].concat();
+            assert!(train.is_sorted() && test.is_sorted());
+            all.sort_unstable();
+            assert!(all.into_iter().eq(0..103));
+            let count = |class| test.iter().filter(|&&i| labels[i] == class).count();
+            // Of 62, 21 and 20.
+            assert!((6..=7).contains(&count(0)) && (2..=3).contains(&count(1)));
+            assert_eq!(count(2), 2);
+        }
+        assert_eq!(folds, k_fold(&labels, 10, 3).unwrap());
+        assert_ne!(folds, k_fold(&labels, 10, 4).unwrap());
+        for (k, text) in [(1, "2 to 20"), (21, "2 to 20")] {
+            let error = k_fold(&labels, k, 0).unwrap_err().to_string();
+            assert!(error.contains(text), "{error}");
+        }
     }
 }

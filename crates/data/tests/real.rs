@@ -9,7 +9,8 @@
 use std::path::PathBuf;
 
 use mapsto_data::{
-    Corpus, CorpusConfig, Dataset, Picture, Split, Vocab, VocabConfig, describe, fit_digit, open,
+    Corpus, CorpusConfig, Dataset, Encoding, LabelledText, LabelledTextConfig, Picture, Split,
+    Vocab, VocabConfig, describe, fit_digit, open, words,
 };
 
 fn folder(name: &str) -> Option<PathBuf> {
@@ -115,4 +116,34 @@ fn the_penn_treebank_has_its_counts() {
         assert!(section.tokens().eq(vocab.decode(&ids).unwrap()));
     }
     assert_eq!(corpus.info().files[0].sha256[..8], *"c4c6455d");
+}
+
+#[test]
+fn rt_polarity_has_its_counts() {
+    let Some(folder) = folder("rt-polarity") else {
+        return;
+    };
+    let config = LabelledTextConfig {
+        encoding: Encoding::Windows1252,
+        ..LabelledTextConfig::default()
+    };
+    let set = LabelledText::open(&folder, &config).unwrap();
+    assert_eq!(set.classes(), ["negative", "positive"]);
+    let count = |label| set.train().labels().iter().filter(|&&l| l == label).count();
+    assert_eq!([count(0), count(1)], [5331, 5331]);
+    let all = set.train().texts().join(" ");
+    assert!(all.contains("cliché") && !all.contains('\u{fffd}') && !all.contains('\u{97}'));
+    let folds = set.folds(10, 1).unwrap();
+    assert!(
+        folds
+            .iter()
+            .all(|fold| (1066..=1067).contains(&fold.test.len()))
+    );
+    // The published preparation of Kim counts 18,765 words without the signs that he drops.
+    let mut known: Vec<String> = set.train().texts().iter().flat_map(|t| words(t)).collect();
+    known.sort_unstable();
+    known.dedup();
+    assert!((18_000..20_000).contains(&known.len()), "{}", known.len());
+    let error = LabelledText::open(&folder, &LabelledTextConfig::default()).unwrap_err();
+    assert!(error.to_string().contains("is not UTF-8"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Finds the files of a corpus.
+//! Finds the files of the parts train, valid and test in a folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ const NAMES: [(&str, &[&str]); 3] = [
     ("test", &["test"]),
 ];
 
-/// The files of a corpus.
+/// The files of the parts.
 #[derive(Debug)]
-pub(super) enum Parts {
+pub(crate) enum Parts {
     /// One file to be cut.
     Single(PathBuf),
     /// A file for each part.
@@ -26,7 +26,7 @@ pub(super) enum Parts {
 }
 
 impl Parts {
-    pub(super) fn find(source: &Path) -> Result<Self> {
+    pub(crate) fn find(source: &Path) -> Result<Self> {
         if source.is_file() {
             return Ok(Self::Single(source.to_owned()));
         }
@@ -64,7 +64,7 @@ impl Parts {
         }
     }
 
-    pub(super) fn files(&self) -> Vec<&Path> {
+    pub(crate) fn files(&self) -> Vec<&Path> {
         match self {
             Self::Single(path) => vec![path],
             Self::Several { train, valid, test } => {
