@@ -54,6 +54,7 @@ Examples:
   mapsto train cnn --preset dropout -o optim.lr=5e-4  another network, another setting
   mapsto train lm                                     the embedded language
   mapsto train lm --preset ptb-small --data FOLDER    train, valid and test texts
+  mapsto train sentiment --data films.csv             a table of texts and labels
   mapsto train cnn --resume                           go on with the newest unfinished run
   mapsto train cnn --resume runs/cnn-...              go on with this one, to the same bits
 

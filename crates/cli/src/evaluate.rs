@@ -7,6 +7,7 @@ use anyhow::Result;
 use mapsto_data::{Part, Split};
 use mapsto_models::cnn::{self, CnnPipeline};
 use mapsto_models::lstm::language::{self, Writer};
+use mapsto_models::lstm::sentiment::{self, SentimentPipeline};
 use mapsto_models::{Settings, kind_of};
 use mapsto_tensor::parse_device;
 use mapsto_train::{RunFolder, Scores};
@@ -79,6 +80,16 @@ fn measure(args: &EvalArgs, path: &Path) -> Result<(String, Scores)> {
             };
             let model = Writer::load(path, &parse_device(&settings.train.device)?)?;
             let scores = model.evaluate(&settings, part)?;
+            (settings.data.source, scores)
+        }
+        "sentiment" => {
+            let settings: sentiment::Settings = settings(args)?;
+            if args.split == "valid" {
+                let text = "--split valid: measure labelled texts on train or test";
+                return Err(Usage(text.to_owned()).into());
+            }
+            let model = SentimentPipeline::load(path, &parse_device(&settings.train.device)?)?;
+            let scores = model.evaluate(&settings, args.split == "train")?;
             (settings.data.source, scores)
         }
         // Its loader says what the other kinds are.

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use mapsto_models::cnn::CnnPipeline;
 use mapsto_models::lstm::language::Writer;
+use mapsto_models::lstm::sentiment::SentimentPipeline;
 use mapsto_models::{Recipe, ZOO, kind_of};
 use mapsto_nn::Summary;
 use mapsto_tensor::Device;
@@ -39,6 +40,10 @@ fn of_checkpoint(path: &Path) -> Result<Summary> {
         "lm" => {
             let writer = Writer::load(path, &Device::Cpu)?;
             writer.model().summary(&writer.store)?
+        }
+        "sentiment" => {
+            let pipeline = SentimentPipeline::load(path, &Device::Cpu)?;
+            pipeline.model().summary(&pipeline.store)?
         }
         // Its loader says what the other kinds are.
         _ => {

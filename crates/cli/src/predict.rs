@@ -9,6 +9,7 @@ use mapsto_data::Picture;
 use mapsto_models::cnn::CnnPipeline;
 use mapsto_models::kind_of;
 use mapsto_models::lstm::language::Writer;
+use mapsto_models::lstm::sentiment::SentimentPipeline;
 use mapsto_tensor::parse_device;
 use serde_json::{Value, json};
 
@@ -17,13 +18,22 @@ use crate::evaluate::checkpoint;
 use crate::exit::{DATA, Usage};
 use crate::{print, print_json};
 
-/// What a model says about one input: possible answers with probabilities, the best first.
-type Answers = Vec<(String, f32)>;
+/// What a model says about one input.
+#[derive(Default)]
+struct Answer {
+    /// Possible answers with probabilities, the best first.
+    classes: Vec<(String, f32)>,
+    /// The words of a text, each with what the best answer owes to it.
+    words: Vec<(String, f32)>,
+    /// Words that the model does not know.
+    unknown: Vec<String>,
+}
 
 /// A loaded model that answers.
 enum Model {
     Pictures(CnnPipeline),
     Language(Writer),
+    Texts(SentimentPipeline),
 }
 
 pub(crate) fn run(args: &PredictArgs, json: bool) -> Result<ExitCode> {
@@ -32,8 +42,8 @@ pub(crate) fn run(args: &PredictArgs, json: bool) -> Result<ExitCode> {
     let mut failed = false;
     for input in inputs(args, &model)? {
         // One bad input does not keep the others from an answer.
-        let answers = match ask(&model, &input, args.top.max(1)) {
-            Ok(answers) => answers,
+        let answer = match ask(&model, &input, args.top.max(1)) {
+            Ok(answer) => answer,
             Err(error) => {
                 failed = true;
                 eprintln!("error: {error:#}");
@@ -42,9 +52,9 @@ pub(crate) fn run(args: &PredictArgs, json: bool) -> Result<ExitCode> {
             }
         };
         if json {
-            predictions.push(entry(&model, &input, &answers));
+            predictions.push(entry(&model, &input, &answer));
         } else {
-            print(&line(&input, &answers))?;
+            print(&line(&input, &answer))?;
         }
     }
     if json {
@@ -62,6 +72,7 @@ fn load(args: &PredictArgs) -> Result<Model> {
     let device = parse_device(&args.device)?;
     Ok(match kind_of(&path)?.as_str() {
         "lm" => Model::Language(Writer::load(path, &device)?),
+        "sentiment" => Model::Texts(SentimentPipeline::load(path, &device)?),
         // Its loader says what the other kinds are.
         _ => Model::Pictures(CnnPipeline::load(path, &device)?),
     })
@@ -80,47 +91,77 @@ fn inputs(args: &PredictArgs, model: &Model) -> Result<Vec<String>> {
     lines.context("standard input")
 }
 
-fn ask(model: &Model, input: &str, count: usize) -> Result<Answers> {
-    let mut answers = match model {
+fn ask(model: &Model, input: &str, count: usize) -> Result<Answer> {
+    let mut answer = match model {
         Model::Pictures(pipeline) => {
             // An error of reading names the file already.
             let picture = Picture::load(Path::new(input))?;
-            let answers = pipeline.predict(&picture);
-            answers.with_context(|| input.to_owned())?
-        }
-        Model::Language(writer) => {
-            let (_, unknown) = writer.read(input)?;
-            if !unknown.is_empty() {
-                eprintln!(
-                    "the model does not know these words: {}",
-                    unknown.join(", ")
-                );
+            let classes = pipeline.predict(&picture);
+            Answer {
+                classes: classes.with_context(|| input.to_owned())?,
+                ..Answer::default()
             }
-            writer.next(input, count)?
+        }
+        Model::Language(writer) => Answer {
+            classes: writer.next(input, count)?,
+            unknown: writer.read(input)?.1,
+            ..Answer::default()
+        },
+        Model::Texts(pipeline) => {
+            let answer = pipeline.predict(input);
+            let answer = answer.with_context(|| format!("\"{input}\""))?;
+            Answer {
+                classes: answer.classes,
+                words: answer.words,
+                unknown: answer.unknown,
+            }
         }
     };
-    answers.truncate(count);
-    Ok(answers)
+    if !answer.unknown.is_empty() {
+        let unknown = answer.unknown.join(", ");
+        eprintln!("the model does not know these words: {unknown}");
+    }
+    answer.classes.truncate(count);
+    Ok(answer)
 }
 
 fn key(model: &Model) -> &'static str {
     match model {
         Model::Pictures(_) => "file",
-        Model::Language(_) => "text",
+        Model::Language(_) | Model::Texts(_) => "text",
     }
 }
 
-fn line(input: &str, answers: &Answers) -> String {
+fn line(input: &str, answer: &Answer) -> String {
     let one = |(name, p): &(String, f32)| format!("{name} {p:.4}");
-    let shown: Vec<String> = answers.iter().map(one).collect();
-    format!("{input}: {}\n", shown.join(", "))
+    let shown: Vec<String> = answer.classes.iter().map(one).collect();
+    let mut text = format!("{input}: {}", shown.join(", "));
+    let mut words: Vec<&(String, f32)> = answer.words.iter().collect();
+    words.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+    let most: Vec<String> = words
+        .iter()
+        .take(5)
+        .map(|(word, share)| format!("{word} {share:+.4}"))
+        .collect();
+    if !most.is_empty() {
+        text += &format!(" (what mattered: {})", most.join(", "));
+    }
+    text + "\n"
 }
 
-fn entry(model: &Model, input: &str, answers: &Answers) -> Value {
+fn entry(model: &Model, input: &str, answer: &Answer) -> Value {
     let one = |(name, p): &(String, f32)| json!({"class": name, "probability": p});
-    let (best, p) = &answers[0];
-    json!({
+    let word = |(word, share): &(String, f32)| json!({"word": word, "share": share});
+    let (best, p) = &answer.classes[0];
+    let mut entry = json!({
         (key(model)): input, "class": best, "probability": p,
-        "classes": answers.iter().map(one).collect::<Vec<_>>(),
-    })
+        "classes": answer.classes.iter().map(one).collect::<Vec<_>>(),
+    });
+    if !answer.words.is_empty() {
+        entry["words"] = answer.words.iter().map(word).collect();
+    }
+    if !answer.unknown.is_empty() {
+        entry["unknown"] = json!(answer.unknown);
+    }
+    entry
 }

@@ -19,6 +19,10 @@ macro_rules! by_recipe {
                 type $recipe = mapsto_models::lstm::language::Recipe;
                 $body
             }
+            "sentiment" => {
+                type $recipe = mapsto_models::lstm::sentiment::Recipe;
+                $body
+            }
             _ => Err($crate::recipes::unknown(name)),
         }
     }};

@@ -28,4 +28,10 @@ pub const ZOO: &[Entry] = &[
         data: "an embedded language of known entropy, or a text file or folder such as the Penn \
                Treebank",
     },
+    Entry {
+        name: "sentiment",
+        task: "say the class of a text, such as positive or negative, and the words that mattered",
+        presets: &crate::lstm::sentiment::PRESETS,
+        data: "embedded opinions, a table (.csv, .tsv, .jsonl), or a folder of texts by class",
+    },
 ];

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod activation;
+mod attention_pooling;
 mod conv1d;
 mod conv2d;
 mod dim;
@@ -17,6 +18,7 @@ mod size2;
 mod summary;
 
 pub use activation::Activation;
+pub use attention_pooling::AttentionPooling;
 pub use conv1d::{Conv1d, Conv1dConfig, Padding1d};
 pub use conv2d::{Conv2d, Conv2dConfig, Padding, conv2d};
 pub use dropout::Dropout;

@@ -1,3 +1,4 @@
 //! Recurrent networks for text: a language model, and classifiers of texts.
 
 pub mod language;
+pub mod sentiment;
