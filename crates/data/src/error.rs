@@ -78,6 +78,9 @@ pub enum Error {
         /// The number of tokens.
         len: usize,
     },
+    /// A tokenizer could not be trained, read or used.
+    #[error("tokenizer: {0}")]
+    Tokenizer(String),
     /// A loader's worker thread panicked or could not be started.
     #[error("the loader's worker {worker} failed at batch {batch}: {what}")]
     Worker {

@@ -131,6 +131,11 @@ fn damage_is_named_with_its_line() {
     for (name, bytes, expected) in [
         (
             "a.csv",
+            "text,label\n\"two \"\"\nx,b\n",
+            "line 2: the quote",
+        ),
+        (
+            "a.csv",
             "text,label\n\"fine\",a\nx,b\n\"never closed,a\ny,b\n",
             "line 4: the quote",
         ),
