@@ -124,6 +124,11 @@ pub trait Callback: Debug + Send {
         Ok(())
     }
 
+    /// Parameters to validate and keep in place of those of the last step, such as an average.
+    fn averaged(&self) -> Option<StateDict> {
+        None
+    }
+
     /// What to carry over a resume.
     fn state(&self) -> Value {
         Value::Null

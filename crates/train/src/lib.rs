@@ -17,7 +17,8 @@ mod trainer;
 
 pub use callback::{Callback, Context, Logs, StopReason};
 pub use callbacks::{
-    BestCheckpoint, EarlyStopping, JsonlLog, LastCheckpoint, Monitor, Progress, TerminateOnNan,
+    Averaging, BestCheckpoint, EarlyStopping, JsonlLog, LastCheckpoint, Monitor, Progress,
+    TerminateOnNan,
 };
 pub use environment::Environment;
 pub use error::{BoxError, Error, Result};

@@ -47,6 +47,9 @@ pub struct Position {
 /// Tensor names with this prefix are state of training, not weights.
 const TRAIN: &str = "train/";
 
+/// The part that holds parameters to use in place of those of the last step.
+pub(crate) const AVERAGED: &str = "averaged";
+
 /// The state of training at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
@@ -182,10 +185,13 @@ impl Snapshot {
         &self.checkpoint.metadata["model"]
     }
 
-    /// The same without the state of training: what `best` holds.
+    /// The same without the state of training, what `best` holds; with averaged parameters in
+    /// place of those of the last step, if training averaged them.
     pub fn without_training(&self) -> Checkpoint {
+        let mut tensors = self.weights();
+        tensors.extend(self.tensors_of(AVERAGED));
         Checkpoint {
-            tensors: self.weights(),
+            tensors,
             metadata: json!({"model": self.model()}),
         }
     }

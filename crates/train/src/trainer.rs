@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use mapsto_optim::{IntoOptimizer, Optimizer};
-use mapsto_tensor::{ParamStore, Tensor, backward, rng};
+use mapsto_tensor::{ParamStore, StateDict, Tensor, backward, rng};
 use serde_json::Value;
 
 use crate::callback::{Callback, Context, Logs, StopReason};
@@ -308,7 +308,7 @@ impl<O> Trainer<O> {
             });
         }
         let mut logs = prefixed("train", self.measure.values());
-        if let Some(scores) = validate(self)? {
+        if let Some(scores) = self.with_averaged(validate)? {
             logs.extend(prefixed("val", scores.values));
         }
         self.history.epochs.push(EpochRecord {
@@ -321,6 +321,30 @@ impl<O> Trainer<O> {
         self.position.epoch += 1;
         self.position.batch = 0;
         self.emit(Event::Epoch, epochs, batches, &logs)
+    }
+
+    /// The parameters that a callback has in place of those of the last step.
+    fn averaged(&self) -> Option<StateDict> {
+        self.callbacks
+            .iter()
+            .find_map(|callback| callback.averaged())
+    }
+
+    /// Measures with the averaged parameters, if there are any, and puts the others back.
+    fn with_averaged<T>(&self, measure: &impl Fn(&Self) -> Result<T>) -> Result<T> {
+        let Some(averaged) = self.averaged() else {
+            return measure(self);
+        };
+        let mut trained = StateDict::new();
+        for (name, tensor) in self.store.state_dict() {
+            trained.insert(name, tensor.copy()?);
+        }
+        let mut mixed = trained.clone();
+        mixed.extend(averaged);
+        self.store.load_state_dict(&mixed, true)?;
+        let measured = measure(self);
+        self.store.load_state_dict(&trained, true)?;
+        measured
     }
 
     /// Tells all callbacks, then does what they asked for.

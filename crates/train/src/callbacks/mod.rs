@@ -1,5 +1,6 @@
 //! The callbacks that ship.
 
+mod averaging;
 mod checkpoints;
 mod early_stopping;
 mod jsonl;
@@ -7,6 +8,7 @@ mod monitor;
 mod nan;
 mod progress;
 
+pub use averaging::Averaging;
 pub use checkpoints::{BestCheckpoint, LastCheckpoint};
 pub use early_stopping::EarlyStopping;
 pub use jsonl::JsonlLog;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::Trainer;
 use crate::error::{Error, Result};
 use crate::history::History;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{AVERAGED, Snapshot};
 
 impl<O> Trainer<O> {
     /// The whole state, from which [`resume`](Self::resume) goes on.
@@ -22,6 +22,9 @@ impl<O> Trainer<O> {
         for callback in &self.callbacks {
             states.insert(callback.name().to_owned(), callback.state());
             snapshot.insert_tensors(&format!("callback/{}", callback.name()), callback.tensors());
+        }
+        if let Some(averaged) = self.averaged() {
+            snapshot.insert_tensors(AVERAGED, averaged);
         }
         snapshot.insert("callbacks", Value::Object(states));
         snapshot.describe(&self.description);

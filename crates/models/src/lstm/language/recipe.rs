@@ -3,7 +3,9 @@
 use mapsto_data::{Bptt, Corpus, CorpusConfig, Part, Section, Unit, Vocab, VocabConfig, grammar};
 use mapsto_nn::Summary;
 use mapsto_tensor::{DType, Device, ParamStore, init::Initializer, parse_device};
-use mapsto_train::{Direction, Environment, Monitor, Perplexity, RunFolder, Scores, Trainer};
+use mapsto_train::{
+    Averaging, Direction, Environment, Monitor, Perplexity, RunFolder, Scores, Trainer,
+};
 use serde_json::json;
 
 use super::network::{LanguageModel, LanguageModelConfig};
@@ -104,6 +106,10 @@ impl Recipe {
             .metric(Perplexity::default())
             .describe(json!(self.description))
             .callback(carried);
+        let trainer = match (model.average, &self.validation) {
+            (0, _) | (_, None) => trainer,
+            (patience, Some(_)) => trainer.callback(Averaging::new("val.loss", patience)),
+        };
         let monitor = Monitor::new("val.loss", Direction::Lower);
         let monitor = self.validation.is_some().then_some(monitor);
         watched(trainer, run, train, monitor, options)

@@ -50,8 +50,8 @@ pub struct ModelSettings {
     pub alpha: f64,
     /// Weight of the temporal activation regularisation.
     pub beta: f64,
-    /// The weights that are measured and kept: `last`, or the average since the validation loss
-    /// stopped falling for this many epochs (`average = 5`, NT-ASGD); 0 for `last`.
+    /// Epochs without a lower validation loss after which the parameters are averaged over the
+    /// steps, and the average is what is kept (NT-ASGD); 0 for no average.
     pub average: usize,
 }
 

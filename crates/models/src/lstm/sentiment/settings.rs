@@ -79,9 +79,12 @@ impl Default for Settings {
         Self {
             model: ModelSettings::default(),
             data: DataSettings::default(),
-            optim: OptimSettings::default(),
+            optim: OptimSettings {
+                lr: 2e-3,
+                ..OptimSettings::default()
+            },
             train: TrainSettings {
-                epochs: 6,
+                epochs: 8,
                 batch_size: 50,
                 ..TrainSettings::default()
             },
@@ -97,7 +100,7 @@ impl Default for ModelSettings {
             hidden: 96,
             layers: 1,
             init: 0.25,
-            input_dropout: 0.5,
+            input_dropout: 0.25,
             dropout: 0.5,
         }
     }
