@@ -48,8 +48,8 @@ fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String> {
         Error::format(
             path,
             format!(
-                "byte {offset} (line {line}): {byte:#04x} is not UTF-8: set encoding to the \
-                 file's own (windows-1252 or latin1), or convert it to UTF-8"
+                "byte {offset} (line {line}): {byte:#04x} is not UTF-8: set encoding \
+                 (--encoding) to the file's own (windows-1252 or latin1), or convert it to UTF-8"
             ),
         )
     })?;

@@ -7,13 +7,16 @@
 )]
 
 use mapsto_models::cnn::{Classify, CnnConfig, cnn};
-use mapsto_nn::{BceWithLogitsLoss, Reduction, Sequential, linear};
-use mapsto_optim::{Adam, IntoOptimizer};
-use mapsto_tensor::testing::Golden;
-use mapsto_tensor::{
-    Device, Gradients, Module, ParamKind, ParamStore, StateDict, Tensor, backward,
+use mapsto_models::lstm::language::{
+    Cell, LanguageDropout, LanguageModel, LanguageModelConfig, NextToken, Window,
 };
-use mapsto_train::{Objective, Output};
+use mapsto_nn::{BceWithLogitsLoss, Reduction, Sequential, linear};
+use mapsto_optim::{Adam, IntoOptimizer, Sgd};
+use mapsto_tensor::testing::{Golden, assert_close};
+use mapsto_tensor::{
+    D, DType, Device, Gradients, Module, ParamKind, ParamStore, StateDict, Tensor, backward, ops,
+};
+use mapsto_train::{Callback, Objective, Output};
 
 fn golden(name: &str) -> Golden {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
@@ -170,4 +173,89 @@ fn autoencoder() {
     let gradients = backward(&loss, &store).unwrap();
     gradients.audit().unwrap();
     assert_eq!(check_named(&case, "grad.param.", |n| gradients.get(n)), 10);
+}
+
+/// Our name of a parameter of the reference.
+fn renamed(name: &str) -> String {
+    name.replace("embedding.", "encoder.")
+        .replace("out.", "decoder.")
+}
+
+/// Window `number` of the case, time first.
+fn golden_window(case: &Golden, number: usize) -> Window {
+    let tokens = case.tensor("tokens").to_dtype(DType::U32).unwrap();
+    let cut = |from| tokens.narrow(1, from, 5).unwrap().t().unwrap();
+    let cut = |from| cut(from).contiguous().unwrap();
+    let start = (number - 1) * 5;
+    Window {
+        inputs: cut(start),
+        targets: cut(start + 1),
+        first: number == 1,
+    }
+}
+
+/// Compares what a window left behind with the file: log-probabilities, states.
+fn check_window(case: &Golden, at: &str, model: &LanguageModel, window: &Window, task: &NextToken) {
+    let before = task.carried().tensors();
+    let before: Option<Vec<Tensor>> = (!window.first).then(|| before.into_values().collect());
+    let hidden = model
+        .hidden(&window.inputs, before.as_deref(), true)
+        .unwrap();
+    let ours = model.log_probabilities(&hidden.dropped).unwrap();
+    let logits = case.tensor(&format!("{at}output")).transpose(0, 1).unwrap();
+    let logits = logits.contiguous().unwrap().flatten(0, 1).unwrap();
+    let expected = ops::log_softmax(&logits, D::Minus1).unwrap();
+    let (rtol, atol) = case.tolerance();
+    assert_close("log-probabilities", &ours, &expected, rtol, atol);
+    let state = |i| hidden.states[0].narrow(0, i, 1).unwrap();
+    case.check(&format!("{at}h"), &state(0));
+    case.check(&format!("{at}c"), &state(1));
+}
+
+#[test]
+fn two_windows_of_pytorch() {
+    let case = golden("lstm_lm_two_windows");
+    let config = LanguageModelConfig {
+        vocab: 17,
+        embedding: 5,
+        hidden: 6,
+        cell: Cell::Lstm,
+        layers: 1,
+        tied: false,
+        mixture: 1,
+        dropout: LanguageDropout::default(),
+    };
+    let store = ParamStore::new(case.dtype(), &Device::Cpu);
+    let model = LanguageModel::new(&config, &store.root()).unwrap();
+    let params: StateDict = case
+        .with_prefix("param.")
+        .into_iter()
+        .map(|(name, tensor)| (renamed(&name), tensor))
+        .collect();
+    assert!(store.load_state_dict(&params, true).unwrap().is_exact());
+    let task = NextToken::new(model.clone());
+    let rule = Sgd {
+        lr: 0.5,
+        ..Sgd::default()
+    };
+    let mut sgd = rule.into_optimizer(&store).unwrap();
+    for number in [1, 2] {
+        let (at, window) = (format!("window{number}."), golden_window(&case, number));
+        check_window(&case, &at, &model, &window, &task);
+        let output = task.compute_loss(&window, true).unwrap();
+        case.check(&format!("{at}loss"), &output.loss);
+        let mut gradients = backward(&output.loss, &store).unwrap();
+        gradients.audit().unwrap();
+        let names = case.with_prefix(&format!("{at}grad.param."));
+        assert_eq!(names.len(), 7);
+        for name in names.keys() {
+            let ours = gradients.get(&renamed(name)).unwrap();
+            case.check(&format!("{at}grad.param.{name}"), ours);
+        }
+        sgd.step(&mut gradients).unwrap();
+        let after = store.state_dict();
+        for name in names.keys() {
+            case.check(&format!("{at}param_after.{name}"), &after[&renamed(name)]);
+        }
+    }
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
 use mapsto_models::cnn::{CnnConfig, Layer, PRESETS, Settings, cnn};
-use mapsto_models::{Error, ZOO};
+use mapsto_models::{Error, Settings as _, ZOO};
 use mapsto_nn::{Activation, Sequential};
 use mapsto_tensor::testing::wave;
 use mapsto_tensor::{DType, Device, ModuleT, ParamStore, Result};

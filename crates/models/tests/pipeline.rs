@@ -12,8 +12,8 @@ use std::sync::OnceLock;
 
 use image::{DynamicImage, ImageBuffer, Rgb};
 use mapsto_data::{ImageSet, Picture, Split, digits};
-use mapsto_models::Error;
-use mapsto_models::cnn::{CnnConfig, CnnPipeline, Options, Recipe, Report, Settings, cnn};
+use mapsto_models::cnn::{CnnConfig, CnnPipeline, Recipe, Settings, cnn};
+use mapsto_models::{Error, Options, Recipe as _, Report};
 use mapsto_tensor::{Checkpoint, CheckpointError, DType, Device, ParamStore};
 use mapsto_train::{RunFolder, Snapshot};
 use serde_json::{Value, json};

@@ -11,9 +11,10 @@ use std::fmt::Debug;
 use mapsto_nn::{
     Activation, AvgPool2d, CellConfig, Conv1d, Conv1dConfig, Conv2d, Conv2dConfig, Dropout,
     Embedding, EmbeddingConfig, Flatten, Gru, GruCell, Linear, LinearConfig, Lstm, LstmCell,
-    MaxPool2d, Nonlinearity, Padding, Padding1d, RecurrentConfig, Rnn, RnnCell, Sequential, conv2d,
-    linear,
+    MaxPool2d, Nonlinearity, Padding, Padding1d, RecurrentConfig, RecurrentLayer, Rnn, RnnCell,
+    Sequential, conv2d, linear,
 };
+use mapsto_tensor::ops::{Order, Recurrence};
 use mapsto_tensor::testing::{assert_close, wave};
 use mapsto_tensor::{
     Checkpoint, DType, Device, ModuleT, ParamKind, ParamStore, Result, Tensor, VarBuilder,
@@ -405,6 +406,36 @@ fn embedding() {
     };
     let row = Row::new("embedding", &[2, 3, 4], &[2, 3, 4], &[("weight", &[5, 4])]);
     conform(row, |vb| Ok(ThreeWords(Embedding::new(&config, vb)?)));
+}
+
+/// One layer of a stack, its states begun with zeros.
+#[derive(Debug, Clone)]
+struct FromZeros(RecurrentLayer);
+
+impl ModuleT for FromZeros {
+    fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+        let zeros = self.0.zeros(x)?;
+        Ok(self.0.forward(x, &zeros, &Order::default(), train)?.0)
+    }
+}
+
+#[test]
+fn one_layer_of_a_stack() {
+    let row = Row::new(
+        "recurrent layer",
+        &[5, 2, 3],
+        &[5, 2, 4],
+        &[
+            ("bias_hh_l2", &[12]),
+            ("bias_ih_l2", &[12]),
+            ("weight_hh_l2", &[12, 4]),
+            ("weight_ih_l2", &[12, 3]),
+        ],
+    );
+    conform(row.random(), |vb| {
+        let layer = RecurrentLayer::new(Recurrence::Gru, &CellConfig::new(3, 4), "_l2", &vb)?;
+        Ok(FromZeros(layer.weight_dropout(0.4)?))
+    });
 }
 
 /// A cell's first two steps as a layer: from zeros, the weight of the state has no gradient.

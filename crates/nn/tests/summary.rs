@@ -6,7 +6,7 @@ use mapsto_nn::{
     Activation, AvgPool2d, Conv2d, Conv2dConfig, Dropout, Flatten, Sequential, Summary, conv2d,
     linear, summary,
 };
-use mapsto_tensor::{DType, Device, ParamStore, Result, Tensor, rng};
+use mapsto_tensor::{DType, Device, Module, ParamStore, Result, Tensor, rng};
 use serde_json::json;
 
 fn store(dtype: DType) -> ParamStore {
@@ -187,5 +187,46 @@ fn an_input_that_does_not_fit_names_the_layer() {
     assert!(
         error.contains("layer 7 (Linear), input [1, 256]"),
         "{error}"
+    );
+}
+
+#[test]
+fn a_model_of_parts_counts_each_by_its_name() {
+    let store = store(DType::F32);
+    let first = linear(3, 4, store.root().pp("first")).unwrap();
+    let second = linear(4, 5, store.root().pp("second")).unwrap();
+    // Not a part, although its name begins like one.
+    linear(9, 9, store.root().pp("first_of_another")).unwrap();
+    store.freeze("second.");
+    let x = Tensor::zeros((2, 3), DType::F32, &Device::Cpu).unwrap();
+    let hidden = first.forward(&x).unwrap();
+    let parts: [(&str, &str, &dyn Fn() -> Result<Tensor>); 3] = [
+        ("first", "Linear", &|| first.forward(&x)),
+        ("nothing", "Identity", &|| Ok(hidden.clone())),
+        ("second", "Linear", &|| second.forward(&hidden)),
+    ];
+    let summary = Summary::of_parts(&store, &parts).unwrap();
+    assert_eq!((summary.trainable, summary.frozen), (16, 25));
+    assert_eq!(summary.bytes, 4 * (16 + 25));
+    assert_eq!(summary.multiply_adds, 2 * (12 + 20));
+    let rows: Vec<(&str, &str, &[usize], usize, u64)> = summary
+        .layers
+        .iter()
+        .map(|row| {
+            let (name, kind) = (row.name.as_str(), row.kind.as_str());
+            (name, kind, &*row.output, row.parameters, row.multiply_adds)
+        })
+        .collect();
+    let expected: [(&str, &str, &[usize], usize, u64); 3] = [
+        ("first", "Linear", &[2, 4], 16, 24),
+        ("nothing", "Identity", &[2, 4], 0, 0),
+        ("second", "Linear", &[2, 5], 25, 40),
+    ];
+    assert_eq!(rows, expected);
+    let none: (&str, &str, &dyn Fn() -> Result<Tensor>) =
+        ("second", "Linear", &|| second.forward(&x));
+    assert!(
+        Summary::of_parts(&store, &[none]).is_err(),
+        "3 features for 4"
     );
 }

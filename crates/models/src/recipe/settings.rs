@@ -173,3 +173,51 @@ pub(crate) fn share(key: &str, value: f64) -> Result<()> {
 pub(crate) fn probability(key: &str, value: f64) -> Result<()> {
     check((0.0..=1.0).contains(&value), key, &value, "in [0, 1]")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn factors(schedule: Schedule, epochs: f64, after: f64, decay: f64, at: &[f64]) -> Vec<f64> {
+        let factor = |&epoch: &f64| schedule.factor(epoch, epochs, after, decay);
+        at.iter().map(factor).collect()
+    }
+
+    fn near(found: &[f64], expected: &[f64]) {
+        assert_eq!(found.len(), expected.len());
+        let pairs = found.iter().zip(expected);
+        let off = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(off < 1e-12, "{found:?} {expected:?}");
+    }
+
+    /// Zaremba's small network: rate 1 for 4 epochs, then halved at the start of each.
+    #[test]
+    fn steps_begin_after_the_first_epochs_and_hold_for_an_epoch() {
+        let epochs: Vec<f64> = (0..13).map(f64::from).collect();
+        let expected: Vec<f64> = (0..13).map(|e| 0.5f64.powi((e - 3).max(0))).collect();
+        near(&factors(Schedule::Step, 13.0, 4.0, 0.5, &epochs), &expected);
+        near(&expected[3..6], &[1.0, 0.5, 0.25]);
+        let within = factors(
+            Schedule::Step,
+            13.0,
+            4.0,
+            0.5,
+            &[3.999, 4.0, 4.5, 4.999, 5.0],
+        );
+        near(&within, &[1.0, 0.5, 0.5, 0.5, 0.25]);
+    }
+
+    #[test]
+    fn lines_and_cosines_run_from_the_first_epochs_to_the_end() {
+        let at = [0.0, 2.0, 4.0, 5.0, 6.0, 7.0];
+        let linear = factors(Schedule::Linear, 6.0, 2.0, 0.2, &at);
+        near(&linear, &[1.0, 1.0, 0.6, 0.4, 0.2, 0.2]);
+        let cosine = factors(Schedule::Cosine, 6.0, 2.0, 0.2, &at);
+        let eighth = 0.2 + 0.4 * (1.0 - std::f64::consts::FRAC_1_SQRT_2);
+        near(&cosine, &[1.0, 1.0, 0.6, eighth, 0.2, 0.2]);
+        near(&factors(Schedule::Constant, 6.0, 2.0, 0.2, &at), &[1.0; 6]);
+        // A constant start as long as the run is no division by 0.
+        let all = factors(Schedule::Linear, 3.0, 3.0, 0.0, &[0.0, 2.9, 3.0]);
+        near(&all, &[1.0, 1.0, 1.0]);
+    }
+}
