@@ -100,6 +100,15 @@ pub(crate) fn difference<S: Settings>(a: &S, b: &S) -> Result<Vec<String>> {
         .collect())
 }
 
+/// Whether the learning rate falls towards the last epoch, so that another number of epochs would
+/// have trained otherwise from the start.
+pub(crate) fn rate_depends_on_epochs(settings: &impl Settings) -> Result<bool> {
+    let flat = flatten(&Table::try_from(settings)?);
+    let schedule = flat.iter().find(|(key, _)| key == "optim.schedule");
+    let schedule = schedule.and_then(|(_, value)| value.as_str());
+    Ok(matches!(schedule, Some("linear" | "cosine")))
+}
+
 /// The number of threads that a command asks for, before anything else runs.
 pub(crate) fn threads(command: &Command) -> Result<usize> {
     let Command::Train(args) = command else {

@@ -15,13 +15,11 @@ use crate::exit::{INTERRUPTED, Usage};
 use crate::recipes::by_recipe;
 use crate::{PROGRAM, config, print, print_json};
 
+/// Free too, unless the learning rate depends on it.
+const EPOCHS: &str = "train.epochs";
+
 /// Settings that may change when a run goes on: they do not touch the bits of what is done.
-const FREE_ON_RESUME: [&str; 4] = [
-    "train.epochs",
-    "train.save_every",
-    "train.threads",
-    "data.workers",
-];
+const FREE_ON_RESUME: [&str; 4] = [EPOCHS, "train.save_every", "train.threads", "data.workers"];
 
 pub(crate) fn run(args: &TrainArgs, json: bool) -> Result<ExitCode> {
     by_recipe!(&args.recipe, R => run_recipe::<R>(args, json))
@@ -101,12 +99,14 @@ fn settings<S: Settings>(args: &TrainArgs, resumed: Option<&RunFolder>) -> Resul
     let stored: S = config::of_run(run.path())?;
     let settings = config::resolve_onto(&args.settings, &stored)?;
     let changed = config::difference(&stored, &settings)?;
-    let fixed: Vec<String> = changed
-        .into_iter()
-        .filter(|k| !FREE_ON_RESUME.contains(&k.as_str()))
-        .collect();
+    let mut free = FREE_ON_RESUME.to_vec();
+    if config::rate_depends_on_epochs(&stored)? {
+        free.retain(|&key| key != EPOCHS);
+    }
+    let is_fixed = |key: &String| !free.contains(&key.as_str());
+    let fixed: Vec<String> = changed.into_iter().filter(is_fixed).collect();
     if !fixed.is_empty() {
-        let free = FREE_ON_RESUME.join(", ");
+        let free = free.join(", ");
         let fixed = fixed.join(", ");
         return Err(Usage(format!(
             "a resumed run keeps its settings; {fixed} cannot change (only {free} can): start a new run"

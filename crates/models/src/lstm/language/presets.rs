@@ -2,11 +2,11 @@
 //!
 //! | preset | network | training | source |
 //! | --- | --- | --- | --- |
-//! | `grammar` | LSTM 1x64 | Adam, 3 epochs | the embedded language of known entropy |
+//! | `grammar` | LSTM 1x64 | Adam, 6 epochs, cosine | the embedded language of known entropy |
 //! | `ptb-small` | LSTM 2x200 | SGD, 20x20, 13 epochs, rate halved after the 4th | Zaremba et al. 2014 |
 //! | `ptb-medium` | LSTM 2x650, dropout 1/2 | SGD, 20x35, 39 epochs, rate / 1.2 after the 6th | Zaremba et al. 2014 |
 //! | `ptb-large` | LSTM 2x1500, dropout 0.65 | SGD, 20x35, 55 epochs, rate / 1.15 after the 14th | Zaremba et al. 2014 |
-//! | `ptb-tied` | LSTM 2x256, tied, variational dropout | SGD, 20x35, 20 epochs, cosine | trains within the hour on two cores |
+//! | `ptb-tied` | LSTM 400 and 200, tied, variational dropout | SGD, 20x35, 18 epochs, cosine | sized for two cores |
 //! | `awd` | LSTM 3x1150 on 400, tied, weights dropped | SGD and its average | Merity et al. 2018 |
 //! | `char` | LSTM 2x256 on characters | Adam, 20 epochs, cosine | |
 
@@ -53,7 +53,7 @@ fn grammar() -> Settings {
             ..OptimSettings::default()
         },
         train: TrainSettings {
-            epochs: 3,
+            epochs: 6,
             batch_size: 20,
             ..TrainSettings::default()
         },
@@ -106,8 +106,8 @@ fn zaremba(units: usize, dropout: f64, init: f64, seq_len: usize, epochs: usize)
 fn tied() -> Settings {
     Settings {
         model: ModelSettings {
-            embedding: 256,
-            hidden: 256,
+            embedding: 200,
+            hidden: 400,
             layers: 2,
             tied: true,
             init: 0.1,
@@ -115,9 +115,9 @@ fn tied() -> Settings {
         },
         dropout: LanguageDropout {
             variational: true,
-            input: 0.3,
+            input: 0.2,
             hidden: 0.3,
-            output: 0.4,
+            output: 0.3,
             ..LanguageDropout::default()
         },
         data: DataSettings::default(),
@@ -126,12 +126,12 @@ fn tied() -> Settings {
             lr: 20.0,
             clip_norm: 0.25,
             schedule: Schedule::Cosine,
-            decay_after: 4,
+            decay_after: 3,
             weight_decay: 1e-6,
             ..OptimSettings::default()
         },
         train: TrainSettings {
-            epochs: 20,
+            epochs: 18,
             batch_size: 20,
             ..TrainSettings::default()
         },
