@@ -69,11 +69,11 @@ fn a_small_network_learns_the_penn_treebank() {
     let arguments = ["train", "lm", "--preset", "ptb-small", "--data", &ptb];
     let small = ["model.hidden=32", "model.embedding=32", "model.layers=1"];
     let small: Vec<&str> = small.into_iter().flat_map(|o| ["-o", o]).collect();
-    let short = ["--epochs", "1", "--limit-batches", "150", "--json"];
+    let short = ["--epochs", "1", "--limit-batches", "500", "--json"];
     let report = mapsto(folder.path(), &[&arguments[..], &small, &short].concat()).json();
-    // Word frequencies alone come to about 690, the guess among 10,000 words to 10,000.
+    // Word frequencies alone come to 639, the guess among 10,000 words to 10,000.
     let perplexity = report["metrics"]["test"]["perplexity"].as_f64().unwrap();
-    assert!((400.0..690.0).contains(&perplexity), "{perplexity}");
+    assert!((250.0..480.0).contains(&perplexity), "{perplexity}");
 }
 
 #[test]
