@@ -14,13 +14,13 @@ use crate::{Error, Result};
 pub enum Encoding {
     /// UTF-8, with or without a byte order mark; the default.
     #[default]
-    #[serde(rename = "utf8")]
+    #[serde(rename = "utf8", alias = "utf-8")]
     Utf8,
     /// ISO 8859-1: each byte is the character of the same number.
-    #[serde(rename = "latin1")]
+    #[serde(rename = "latin1", alias = "latin-1", alias = "iso-8859-1")]
     Latin1,
     /// Latin-1 with typographic quotes, dashes and the like at 0x80 to 0x9f.
-    #[serde(rename = "windows-1252")]
+    #[serde(rename = "windows-1252", alias = "cp1252")]
     Windows1252,
 }
 
