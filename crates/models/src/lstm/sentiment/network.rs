@@ -115,6 +115,7 @@ impl TextClassifier {
 
     /// One vector a text.
     fn pooled(&self, texts: &Padded, train: bool) -> Result<Tensor> {
+        check(texts)?;
         match &self.layers {
             Layers::Lstm(lstm, attention) => {
                 let x = self.embed(&texts.ids, train)?;
@@ -176,6 +177,18 @@ impl TextClassifier {
         let x = self.embedding.forward(ids)?;
         self.input_dropout.forward_t(&x, train)
     }
+}
+
+fn check(texts: &Padded) -> Result<()> {
+    let (batch, steps) = texts.ids.dims2()?;
+    let fit = |&length: &usize| (1..=steps).contains(&length);
+    if texts.lengths.len() != batch || !texts.lengths.iter().all(fit) {
+        bail!(
+            "a batch of {batch} texts needs as many lengths in 1..={steps}, got {:?}",
+            texts.lengths
+        );
+    }
+    Ok(())
 }
 
 fn lstm(

@@ -11,6 +11,9 @@ use serde_json::Value;
 use super::network::{PAD, TextClassifier, TextClassifierConfig};
 use crate::error::{Error, Result};
 
+/// Texts that go through the network together.
+const AT_ONCE: usize = 50;
+
 /// What a checkpoint of this entry says about itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Description {
@@ -52,8 +55,9 @@ impl Description {
             let reason = format!("holds a model of kind {kind}, not sentiment");
             return Err(incompatible(reason));
         }
-        let description: Self = serde_json::from_value(model.clone())
-            .map_err(|error| incompatible(format!("is no checkpoint of a sentiment: {error}")))?;
+        let description: Self = serde_json::from_value(model.clone()).map_err(|error| {
+            incompatible(format!("is no checkpoint of a sentiment model: {error}"))
+        })?;
         let (config, words) = (&description.config, description.vocab.len());
         if words != config.vocab || description.classes.len() != config.classes {
             return Err(incompatible(format!(
@@ -139,16 +143,16 @@ impl SentimentPipeline {
             }));
         }
         let ids = vocab.encode(&words)?;
-        let whole = self.probabilities(vec![ids.clone()])?.swap_remove(0);
+        // The whole text, and the text without each of its words.
+        let mut texts = vec![ids; words.len() + 1];
+        for (place, ids) in texts[1..].iter_mut().enumerate() {
+            ids[place] = vocab.unk().unwrap_or(PAD);
+        }
+        let mut without = self.probabilities(&texts)?;
+        let whole = without.remove(0);
         let mut order: Vec<usize> = (0..whole.len()).collect();
         order.sort_by(|&a, &b| whole[b].total_cmp(&whole[a]));
         let best = order[0];
-        let without = |place: usize| {
-            let mut ids = ids.clone();
-            ids[place] = vocab.unk().unwrap_or(PAD);
-            ids
-        };
-        let without = self.probabilities((0..ids.len()).map(without).collect())?;
         let shares = without.iter().map(|p| whole[best] - p[best]);
         let named = |class: usize| (self.description.classes[class].clone(), whole[class]);
         Ok(Answer {
@@ -158,11 +162,15 @@ impl SentimentPipeline {
         })
     }
 
-    fn probabilities(&self, texts: Vec<Vec<u32>>) -> Result<Vec<Vec<f32>>> {
-        let texts = PadCollate::new(PAD)
-            .device(&self.store.device())
-            .collate(texts)?;
-        let logits = self.model.forward(&texts, false)?;
-        Ok(ops::softmax(&logits, D::Minus1)?.to_vec2()?)
+    fn probabilities(&self, texts: &[Vec<u32>]) -> Result<Vec<Vec<f32>>> {
+        let collate = PadCollate::new(PAD).device(&self.store.device());
+        let mut probabilities = vec![];
+        // A long text comes with one more for each word: not all of them in memory at once.
+        for texts in texts.chunks(AT_ONCE) {
+            let texts = collate.collate(texts.to_vec())?;
+            let logits = self.model.forward(&texts, false)?;
+            probabilities.extend(ops::softmax(&logits, D::Minus1)?.to_vec2()?);
+        }
+        Ok(probabilities)
     }
 }

@@ -147,7 +147,10 @@ impl SentimentPipeline {
             .iter()
             .map(position)
             .collect::<Result<_>>()?;
-        let [learned, _, test] = parts(&texts, settings)?;
+        let mut settings = settings.clone();
+        // As much of a text as it learned to read.
+        settings.data.max_len = self.description.max_len;
+        let [learned, _, test] = parts(&texts, &settings)?;
         let part = if train { learned } else { test };
         let relabelled = part
             .into_iter()
