@@ -37,4 +37,4 @@ pub use rnn::{
 };
 pub use sequential::{Child, Sequential};
 pub use size2::Size2;
-pub use summary::{Summary, SummaryRow, summary};
+pub use summary::{Summary, SummaryPart, SummaryRow, summary};

@@ -37,6 +37,10 @@ pub struct SummaryRow {
     pub multiply_adds: u64,
 }
 
+/// A part of a model that is no [`Sequential`]: the first piece of its parameters' names, its
+/// kind, and what computes its output.
+pub type SummaryPart<'a> = (&'a str, &'a str, &'a dyn Fn() -> Result<Tensor>);
+
 /// The layers of a model and their sums.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
@@ -89,15 +93,11 @@ impl Summary {
         Ok(total)
     }
 
-    /// Summarises a model that is no [`Sequential`]: its parts by the first piece of their
-    /// parameters' names, their kind, and what computes their output.
+    /// Summarises a model that is no [`Sequential`], part by part.
     ///
     /// # Errors
     /// When a part fails.
-    pub fn of_parts(
-        store: &ParamStore,
-        parts: &[(&str, &str, &dyn Fn() -> Result<Tensor>)],
-    ) -> Result<Self> {
+    pub fn of_parts(store: &ParamStore, parts: &[SummaryPart<'_>]) -> Result<Self> {
         let mut total = Self::default();
         for (name, kind, forward) in parts {
             total.add(store, &format!("{name}."), (name, kind), forward)?;

@@ -200,7 +200,7 @@ fn a_model_of_parts_counts_each_by_its_name() {
     store.freeze("second.");
     let x = Tensor::zeros((2, 3), DType::F32, &Device::Cpu).unwrap();
     let hidden = first.forward(&x).unwrap();
-    let parts: [(&str, &str, &dyn Fn() -> Result<Tensor>); 3] = [
+    let parts: [mapsto_nn::SummaryPart<'_>; 3] = [
         ("first", "Linear", &|| first.forward(&x)),
         ("nothing", "Identity", &|| Ok(hidden.clone())),
         ("second", "Linear", &|| second.forward(&hidden)),

@@ -26,7 +26,8 @@ fn checkpoints_of_other_models() {
     let load = |change: &dyn Fn(&mut Value)| {
         SentimentPipeline::load(described(&folder, change), &Device::Cpu).unwrap_err()
     };
-    let cases: [(&str, &dyn Fn(&mut Value)); 5] = [
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut Value));
+    let cases: [Change<'_>; 5] = [
         ("kind cnn, not sentiment", &|m| *m = json!({"kind": "cnn"})),
         ("does not describe its model", &|m| *m = Value::Null),
         ("missing field `config`", &|m| {

@@ -23,6 +23,7 @@
 
 use mapsto_nn::{
     CellConfig, Embedding, EmbeddingConfig, Linear, LinearConfig, RecurrentLayer, Summary,
+    SummaryPart,
 };
 use mapsto_tensor::ops::{self, Nonlinearity, Order, Recurrence, Targets};
 use mapsto_tensor::{
@@ -293,7 +294,7 @@ impl LanguageModel {
         let token = Tensor::zeros((1, 1), DType::U32, &store.device())?;
         let embedded = self.embed(&token, false)?;
         let output = Tensor::zeros((1, 1, self.last_width()), store.dtype(), &store.device())?;
-        let parts: [(&str, &str, &dyn Fn() -> Result<Tensor>); 5] = [
+        let parts: [SummaryPart<'_>; 5] = [
             ("encoder", "Embedding", &|| self.embed(&token, false)),
             ("rnn", "Recurrent", &|| {
                 Ok(self.walk(&embedded, None, false)?.raw)

@@ -16,16 +16,13 @@
 use mapsto_data::Padded;
 use mapsto_nn::{
     AttentionPooling, Conv1d, Conv1dConfig, Dropout, Embedding, EmbeddingConfig, Linear, Lstm,
-    RecurrentConfig, Summary, linear,
+    RecurrentConfig, Summary, SummaryPart, linear,
 };
 use mapsto_tensor::ops::{self, Pool2dParams};
 use mapsto_tensor::{
     DType, Module, ModuleT, ParamStore, Result, Tensor, VarBuilder, bail, init::Initializer,
 };
 use serde::{Deserialize, Serialize};
-
-/// A part of a network, its kind, and what it computes.
-type Part<'a> = (&'a str, &'a str, &'a dyn Fn() -> Result<Tensor>);
 
 /// The token that stands for nothing.
 pub(super) const PAD: u32 = 0;
@@ -142,13 +139,13 @@ impl TextClassifier {
             lengths: vec![10],
         };
         let embedded = self.embed(&texts.ids, false)?;
-        let embedding: Part<'_> = ("embedding", "Embedding", &|| Ok(embedded.clone()));
+        let embedding: SummaryPart<'_> = ("embedding", "Embedding", &|| Ok(embedded.clone()));
         let pooled = self.pooled(&texts, false)?;
-        let fc: Part<'_> = ("fc", "Linear", &|| self.fc.forward(&pooled));
+        let fc: SummaryPart<'_> = ("fc", "Linear", &|| self.fc.forward(&pooled));
         match &self.layers {
             Layers::Lstm(lstm, attention) => {
                 let y = lstm.forward_t(&embedded, false)?;
-                let parts: [Part<'_>; 4] = [
+                let parts: [SummaryPart<'_>; 4] = [
                     embedding,
                     ("lstm", "Lstm", &|| lstm.forward_t(&embedded, false)),
                     ("attention", "AttentionPooling", &|| {
