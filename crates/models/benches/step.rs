@@ -1,5 +1,6 @@
-//! Whole training steps of the CNN entry's first network as a recipe makes them: loading ahead,
-//! forward, loss, backward, Adam, metrics.
+//! Whole training steps as a recipe makes them: loading, forward, loss, backward, update, metrics.
+//! `mission`: the CNN entry's first network. `language`: LSTMs of Zaremba's small and medium sizes
+//! over 10,000 words, without dropout and clipping.
 #![allow(
     clippy::unwrap_used,
     reason = "a benchmark that fails has nothing to measure"
@@ -8,11 +9,16 @@
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use mapsto_data::{DataLoader, ImageCollate, ImageSet, Split, digits};
+use mapsto_data::{Bptt, DataLoader, ImageCollate, ImageSet, Split, digits};
 use mapsto_models::cnn::{Classify, CnnConfig, cnn};
-use mapsto_optim::Adam;
+use mapsto_models::lstm::language::{
+    Cell, LanguageDropout, LanguageModel, LanguageModelConfig, NextToken, Window,
+};
+use mapsto_optim::{Adam, Sgd};
+use mapsto_tensor::rng::Generator;
 use mapsto_tensor::{DType, Device, ParamStore, threads};
-use mapsto_train::{Accuracy, Trainer};
+use mapsto_train::{Accuracy, Perplexity, Trainer};
+use rand::Rng as _;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -28,6 +34,13 @@ fn main() {
             group.throughput(Throughput::Elements(batch_size as u64));
             let id = BenchmarkId::new("mission", batch_size);
             group.bench_function(id, |b| b.iter_custom(|steps| train(&loader, steps)));
+        }
+        for (units, seq_len) in [(200, 20), (650, 35)] {
+            group.throughput(Throughput::Elements(20 * seq_len as u64));
+            let id = BenchmarkId::new("language", units);
+            group.bench_function(id, |b| {
+                b.iter_custom(|steps| train_language(units, seq_len, steps));
+            });
         }
         group.finish();
         criterion.final_summary();
@@ -59,5 +72,46 @@ fn train(loader: &Loader, steps: u64) -> Duration {
     };
     let started = Instant::now();
     trainer.fit(1, batches).unwrap();
+    started.elapsed()
+}
+
+/// The time of `steps` steps of a new language model on random words.
+fn train_language(units: usize, seq_len: usize, steps: u64) -> Duration {
+    let store = ParamStore::new(DType::F32, &Device::Cpu).with_seed(42);
+    let config = LanguageModelConfig {
+        vocab: 10_000,
+        cell: Cell::Lstm,
+        embedding: units,
+        hidden: units,
+        layers: 2,
+        tied: false,
+        mixture: 1,
+        dropout: LanguageDropout::default(),
+    };
+    let task = NextToken::new(LanguageModel::new(&config, &store.root()).unwrap());
+    let rule = Sgd {
+        lr: 0.1,
+        ..Sgd::default()
+    };
+    let mut trainer = Trainer::new(&store, task, rule).unwrap();
+    trainer = trainer.metric(Perplexity::default());
+
+    let mut rng = Generator::keyed(42, &[]);
+    let steps = usize::try_from(steps).unwrap();
+    let tokens: Vec<u32> = (0..20 * (seq_len * steps + 1))
+        .map(|_| rng.random_range(0..10_000))
+        .collect();
+    let text = Bptt::new(&tokens, 20, seq_len, &Device::Cpu).unwrap();
+    let windows = |epoch| {
+        text.epoch(epoch).enumerate().map(|(index, window)| {
+            window.map(|(inputs, targets)| Window {
+                inputs,
+                targets,
+                first: index == 0,
+            })
+        })
+    };
+    let started = Instant::now();
+    trainer.fit(1, windows).unwrap();
     started.elapsed()
 }

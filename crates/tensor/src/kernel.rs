@@ -106,6 +106,16 @@ impl<'a, T> Mat<'a, T> {
         }
     }
 
+    /// `rows` rows from `first` on.
+    fn below(self, first: usize, rows: usize) -> Self {
+        assert!(first + rows <= self.rows, "rows beyond the matrix");
+        Self {
+            data: &self.data[first * self.row_stride..],
+            rows,
+            ..self
+        }
+    }
+
     /// The transpose, without moving anything.
     pub(crate) fn t(self) -> Self {
         Self {
@@ -162,6 +172,30 @@ pub(crate) fn product<T: Float>(a: Mat<'_, T>, b: Mat<'_, T>, spread: Spread) ->
     c
 }
 
+/// A turned left factor of this many elements is repacked inside the caches of a core. The
+/// product of a far larger one is made in blocks of rows of that size, a thread each.
+const TALL: usize = 1 << 19;
+
+/// A place that the blocks of a product write to.
+#[derive(Clone, Copy)]
+struct Address<T>(*mut T);
+
+// SAFETY: an address may go anywhere; writing to it is unsafe.
+#[allow(unsafe_code)]
+unsafe impl<T: Send> Send for Address<T> {}
+#[allow(unsafe_code)]
+unsafe impl<T: Send> Sync for Address<T> {}
+
+impl<T> Address<T> {
+    /// # Safety
+    /// The element must be inside what the address was taken of.
+    #[allow(unsafe_code)]
+    unsafe fn row(&self, first: usize) -> *mut T {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.add(first) }
+    }
+}
+
 /// # Safety
 /// `c` must be valid for writes of `a.rows * b.cols` elements, and for reads if `accumulate`.
 #[allow(unsafe_code)]
@@ -186,6 +220,15 @@ unsafe fn gemm_into<T: Float>(
     }
     let parallelism = if spread == Spread::Here || m * n * k <= SMALL_GEMM {
         gemm::Parallelism::None
+    } else if a.col_stride != 1 && m * k > 8 * TALL {
+        let rows = (TALL / k).max(1).next_multiple_of(48);
+        let c = Address(c);
+        return (0..m.div_ceil(rows)).into_par_iter().for_each(|block| {
+            let first = block * rows;
+            let a = a.below(first, rows.min(m - first));
+            // SAFETY: the blocks are apart from each other, and inside the whole.
+            unsafe { gemm_into(c.row(first * n), a, b, accumulate, Spread::Here) };
+        });
     } else {
         gemm::Parallelism::Rayon(rayon::current_num_threads())
     };
@@ -337,6 +380,21 @@ mod tests {
     }
 
     #[test]
+    fn tall_turned_products_are_made_of_blocks() {
+        let (m, n, k) = (1001, 3, 4300);
+        let a: Vec<f64> = (0..m * k).map(|i| (i as f64 * 0.7).sin()).collect();
+        let b: Vec<f64> = (0..k * n).map(|i| (i as f64 * 1.3).cos()).collect();
+        let turned: Vec<f64> = (0..m * k).map(|i| a[i % k * m + i / k]).collect();
+        let expected = product(m, n, k, &turned, &b);
+        let mut c = vec![1.0; m * n];
+        let a = Mat::new(&a, k, m).t();
+        gemm(&mut c, a, Mat::new(&b, k, n), true, Spread::Pool);
+        for (c, e) in c.iter().zip(&expected) {
+            assert!((c - 1.0 - e).abs() < 1e-9);
+        }
+    }
+
+    #[test]
     fn gemm_of_nothing_is_zero() {
         let mut c = vec![3.0_f32; 4];
         gemm(
@@ -356,6 +414,7 @@ mod tests {
             (128, 5408, 32),
             (32, 128, 5408),
             (10, 33, 129),
+            (1000, 20, 4300),
         ] {
             let a: Vec<f32> = (0..m * k).map(|i| (i as f32 * 0.37).sin()).collect();
             let b: Vec<f32> = (0..k * n).map(|i| (i as f32 * 0.11).cos()).collect();
@@ -368,7 +427,7 @@ mod tests {
                 pool.install(|| {
                     gemm(
                         &mut c,
-                        Mat::new(&a, m, k),
+                        Mat::new(&a, k, m).t(),
                         Mat::new(&b, k, n),
                         false,
                         Spread::Pool,

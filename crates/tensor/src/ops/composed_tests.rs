@@ -223,6 +223,53 @@ fn cross_entropy() {
     );
 }
 
+/// As the two ops one after the other, to the same bits, and again when the graph is walked back
+/// a second time.
+#[test]
+fn linear_and_cross_entropy_in_one() {
+    let classes = |weights, smoothing| Targets::Classes {
+        labels: vec![Some(2), None, Some(0), Some(4)],
+        weights,
+        smoothing,
+    };
+    let weights = Some(vec![0.5, 1.0, 2.0, 0.1, 3.0]);
+    let shapes: [&[usize]; 3] = [&[4, 3], &[5, 3], &[5]];
+    let inputs = shapes.map(|shape| wave(shape.to_vec(), 0.7));
+    for targets in [classes(None, 0.0), classes(weights, 0.3)] {
+        for count in [2, 3] {
+            let vars: Vec<Var> = inputs[..count]
+                .iter()
+                .map(|x| Var::from_tensor(x).unwrap())
+                .collect();
+            let (x, weight, bias) = (&vars[0], &vars[1], vars.get(2).map(|b| b.as_tensor()));
+            let one = linear_cross_entropy(x, weight, bias, targets.clone()).unwrap();
+            let logits = linear(x, weight, bias).unwrap();
+            let two = cross_entropy_rows(&logits, targets.clone()).unwrap();
+            let bits = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+            assert_eq!(bits(&one), bits(&two), "{targets:?}");
+            let weighted = |y: &Tensor| (y * wave(4, 0.3)).unwrap().backward().unwrap();
+            let expected = weighted(&two);
+            for _ in 0..2 {
+                let grads = weighted(&one);
+                for var in &vars {
+                    let of =
+                        |grads: &candle_core::backprop::GradStore| bits(grads.get(var).unwrap());
+                    assert_eq!(of(&grads), of(&expected), "{targets:?}");
+                }
+            }
+            assert_same(
+                &format!("linear and cross entropy, {targets:?}"),
+                &inputs[..count],
+                |t| linear_cross_entropy(&t[0], &t[1], t.get(2), targets.clone()),
+                |t| {
+                    let logits = linear::composed(&t[0], &t[1], t.get(2))?;
+                    cross_entropy::composed(&logits, &targets)
+                },
+            );
+        }
+    }
+}
+
 #[test]
 fn dropout_with_the_same_mask() {
     let x = wave((6, 7), 0.2);

@@ -8,10 +8,12 @@
 //!
 //! **Shape:** `logits (N, C)` → `(N)`. Targets are constants: they get no gradient.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, WithDType, bail};
+use candle_core::{
+    CpuStorage, CustomOp1, D, Device, Layout, Result, Shape, Tensor, WithDType, bail,
+};
 use rayon::prelude::*;
 
 use super::constant;
@@ -36,7 +38,7 @@ pub enum Targets {
 }
 
 impl Targets {
-    fn check(&self, rows: usize, classes: usize) -> Result<()> {
+    pub(super) fn check(&self, rows: usize, classes: usize) -> Result<()> {
         match self {
             Self::Distributions(values) if values.len() != rows * classes => bail!(
                 "cross entropy: {} target probabilities for {rows} rows of {classes} classes",
@@ -114,7 +116,7 @@ pub fn cross_entropy_rows(logits: &Tensor, targets: Targets) -> Result<Tensor> {
     targets.check(rows, classes)?;
     if has_kernel(logits) {
         let op = CrossEntropy {
-            targets: Arc::new(targets),
+            rows: Rows::new(targets, classes),
             normalizers: Mutex::new(None),
         };
         return logits.contiguous()?.apply_op1(op);
@@ -135,20 +137,47 @@ pub(super) fn composed(logits: &Tensor, targets: &Targets) -> Result<Tensor> {
         .neg()
 }
 
-struct CrossEntropy {
-    targets: Arc<Targets>,
-    /// Maximum and logarithm of the sum of each row `(N, 2)`, kept for the backward pass.
-    normalizers: Mutex<Option<Tensor>>,
-}
-
 /// What softmax makes of one logit, given its row's maximum and logarithm of the sum.
 #[inline(always)]
 fn probability<T: Float>(x: T, (max, log_sum): (T, T)) -> T {
     exp(x - max - log_sum)
 }
 
-impl CrossEntropy {
-    fn row<T: Float>(&self, row: usize, x: &[T], kept: &mut [T]) -> T {
+/// The rows of a batch against their targets.
+pub(super) struct Rows {
+    targets: Targets,
+    classes: usize,
+}
+
+impl Rows {
+    pub(super) fn new(targets: Targets, classes: usize) -> Self {
+        Self { targets, classes }
+    }
+
+    /// The loss of each row `(N)`, and its maximum and logarithm of the sum `(N, 2)`.
+    pub(super) fn losses<T: Float>(&self, logits: &[T]) -> (Vec<T>, Vec<T>) {
+        let rows = logits.len() / self.classes.max(1);
+        let (mut loss, mut kept) = (vec![T::default(); rows], vec![T::default(); rows * 2]);
+        loss.par_iter_mut()
+            .zip(kept.par_chunks_mut(2))
+            .zip(logits.par_chunks(self.classes.max(1)))
+            .enumerate()
+            .with_min_len(rows_a_task(self.classes))
+            .for_each(|(row, ((loss, kept), x))| *loss = self.loss(row, x, kept));
+        (loss, kept)
+    }
+
+    /// Turns logits into their gradients, given those of the losses.
+    pub(super) fn gradients<T: Float>(&self, logits: &mut [T], kept: &[T], grad: &[T]) {
+        logits
+            .par_chunks_mut(self.classes.max(1))
+            .zip(kept.par_chunks(2).zip(grad.par_iter()))
+            .enumerate()
+            .with_min_len(rows_a_task(self.classes))
+            .for_each(|(row, (x, (kept, &g)))| self.gradient(row, g, kept, x));
+    }
+
+    fn loss<T: Float>(&self, row: usize, x: &[T], kept: &mut [T]) -> T {
         let (max, log_sum) = wide(
             #[inline(always)]
             || max_and_log_sum(x),
@@ -165,18 +194,15 @@ impl CrossEntropy {
         T::from_f64(-terms.map(|(q, &x)| q * log_p(x)).sum::<f64>())
     }
 
-    fn row_gradient<T: Float>(&self, row: usize, g: T, kept: &[T], x: &[T], dx: &mut [T]) {
+    fn gradient<T: Float>(&self, row: usize, g: T, kept: &[T], x: &mut [T]) {
         let kept = (kept[0], kept[1]);
         if let Some(label) = self.targets.plain(row) {
+            let of_label = g * (probability(x[label as usize], kept) - T::one());
             wide(
                 #[inline(always)]
-                || {
-                    for (dx, &x) in dx.iter_mut().zip(x) {
-                        *dx = g * probability(x, kept);
-                    }
-                },
+                || x.iter_mut().for_each(|x| *x = g * probability(*x, kept)),
             );
-            dx[label as usize] = g * (probability(x[label as usize], kept) - T::one());
+            x[label as usize] = of_label;
             return;
         }
         let mut q = vec![0.0; x.len()];
@@ -185,12 +211,18 @@ impl CrossEntropy {
         wide(
             #[inline(always)]
             || {
-                for ((dx, &x), &q) in dx.iter_mut().zip(x).zip(&q) {
-                    *dx = g * (probability(x, kept) * total - T::from_f64(q));
+                for (x, &q) in x.iter_mut().zip(&q) {
+                    *x = g * (probability(*x, kept) * total - T::from_f64(q));
                 }
             },
         );
     }
+}
+
+struct CrossEntropy {
+    rows: Rows,
+    /// Maximum and logarithm of the sum of each row `(N, 2)`, kept for the backward pass.
+    normalizers: Mutex<Option<Tensor>>,
 }
 
 impl CustomOp1 for CrossEntropy {
@@ -199,23 +231,16 @@ impl CustomOp1 for CrossEntropy {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (rows, classes) = layout.shape().dims2()?;
+        let (rows, _) = layout.shape().dims2()?;
         dispatch!(x.dtype(), "cross_entropy", T => {
-            let x = slice::<T>(x, layout)?;
-            let (mut loss, mut kept) = (vec![T::default(); rows], vec![T::default(); rows * 2]);
-            loss.par_iter_mut()
-                .zip(kept.par_chunks_mut(2).zip(x.par_chunks(classes.max(1))))
-                .enumerate()
-                .with_min_len(rows_a_task(classes))
-                .for_each(|(row, (loss, (kept, x)))| *loss = self.row(row, x, kept));
-            let kept = Tensor::from_vec(kept, (rows, 2), &candle_core::Device::Cpu)?;
+            let (loss, kept) = self.rows.losses(slice::<T>(x, layout)?);
+            let kept = Tensor::from_vec(kept, (rows, 2), &Device::Cpu)?;
             *self.normalizers.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
             Ok((T::to_cpu_storage_owned(loss), rows.into()))
         })
     }
 
     fn bwd(&self, x: &Tensor, _loss: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let (_, classes) = x.dims2()?;
         let kept = self
             .normalizers
             .lock()
@@ -224,16 +249,11 @@ impl CustomOp1 for CrossEntropy {
             bail!("cross_entropy: backward before forward");
         };
         dispatch!(x.dtype(), "cross_entropy", T => {
-            let mut dx = vec![T::default(); x.elem_count()];
-            with_slice::<T, _>(x, |x| with_slice::<T, _>(kept, |kept| with_slice::<T, _>(grad, |grad| {
-                dx.par_chunks_mut(classes.max(1))
-                    .zip(x.par_chunks(classes.max(1)))
-                    .zip(kept.par_chunks(2).zip(grad.par_iter()))
-                    .enumerate()
-                    .with_min_len(rows_a_task(classes))
-                    .for_each(|(row, ((dx, x), (kept, &g)))| self.row_gradient(row, g, kept, x, dx));
+            let mut dx = with_slice::<T, _>(x, |x| Ok(x.to_vec()))?;
+            with_slice::<T, _>(kept, |kept| with_slice::<T, _>(grad, |grad| {
+                self.rows.gradients(&mut dx, kept, grad);
                 Ok(())
-            })))?;
+            }))?;
             Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
         })
     }

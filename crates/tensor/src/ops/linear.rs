@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use crate::handover;
 use crate::kernel::{
-    Float, Mat, Spread, add_rows, dispatch, has_kernel, product, slice, wide, with_slice,
+    CHUNK, Float, Mat, Spread, add_rows, dispatch, has_kernel, product, slice, wide, with_slice,
 };
 use crate::macs;
 
@@ -20,26 +20,8 @@ use crate::macs;
 /// # Errors
 /// When the shapes do not fit, naming them.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let (out, input) = weight.dims2()?;
-    let Some((&last, batch)) = x.dims().split_last() else {
-        bail!("linear: expected an input with at least one dimension, got a single number");
-    };
-    if last != input {
-        bail!(
-            "linear: the input's last dimension is {last} (shape {:?}), but the weight {:?} takes \
-             {input}",
-            x.shape(),
-            weight.shape()
-        );
-    }
-    if let Some(bias) = bias.filter(|bias| bias.dims() != [out]) {
-        bail!(
-            "linear: expected a bias of {out} elements, got {:?}",
-            bias.shape()
-        );
-    }
-    let rows: usize = batch.iter().product();
-    macs::add(rows * out * input);
+    let (rows, out, input) = check("linear", x, weight, bias)?;
+    let batch = &x.dims()[..x.rank() - 1];
     let flat = x.reshape((rows, input))?;
     let y = if has_kernel(x) {
         let (flat, weight) = (flat.contiguous()?, weight.contiguous()?);
@@ -53,6 +35,36 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     y.reshape([batch, &[out]].concat())
 }
 
+/// Rows, outputs and inputs, once shapes fit and the multiply-adds are counted.
+pub(super) fn check(
+    name: &str,
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+) -> Result<(usize, usize, usize)> {
+    let (out, input) = weight.dims2()?;
+    let Some((&last, batch)) = x.dims().split_last() else {
+        bail!("{name}: expected an input with at least one dimension, got a single number");
+    };
+    if last != input {
+        bail!(
+            "{name}: the input's last dimension is {last} (shape {:?}), but the weight {:?} takes \
+             {input}",
+            x.shape(),
+            weight.shape()
+        );
+    }
+    if let Some(bias) = bias.filter(|bias| bias.dims() != [out]) {
+        bail!(
+            "{name}: expected a bias of {out} elements, got {:?}",
+            bias.shape()
+        );
+    }
+    let rows = batch.iter().product();
+    macs::add(rows * out * input);
+    Ok((rows, out, input))
+}
+
 /// The same on rows, out of candle ops.
 pub(super) fn composed(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let y = x.matmul(&weight.t()?)?;
@@ -64,7 +76,8 @@ pub(super) fn composed(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Re
 
 struct Linear;
 
-fn forward<T: Float>(
+/// The map of rows.
+pub(super) fn forward<T: Float>(
     x: &[T],
     weight: &[T],
     bias: Option<&[T]>,
@@ -73,19 +86,24 @@ fn forward<T: Float>(
     let (x, weight) = (Mat::new(x, rows, input), Mat::new(weight, out, input));
     let mut y = product(x, weight.t(), Spread::Pool);
     if let Some(bias) = bias {
-        wide(
-            #[inline(always)]
-            || {
-                for row in y.chunks_exact_mut(out.max(1)) {
-                    row.iter_mut().zip(bias).for_each(|(y, &b)| *y += b);
-                }
-            },
-        );
+        let rows_a_task = (CHUNK / out.max(1)).max(1);
+        let tasks = y.par_chunks_mut((rows_a_task * out).max(1));
+        tasks.for_each(|rows| {
+            wide(
+                #[inline(always)]
+                || {
+                    for row in rows.chunks_exact_mut(out.max(1)) {
+                        row.iter_mut().zip(bias).for_each(|(y, &b)| *y += b);
+                    }
+                },
+            );
+        });
     }
     y
 }
 
-fn backward(
+/// Gradients of input and weight, where they are needed and not handed over.
+pub(super) fn backward(
     x: &Tensor,
     weight: &Tensor,
     grad: &Tensor,
@@ -115,8 +133,12 @@ fn backward(
     })
 }
 
-/// Sum over the rows of a `(rows, columns)` gradient, in a fixed order.
-fn sum_rows(grad: &Tensor) -> Result<Tensor> {
+/// Gradient of the bias, likewise: the sum over the rows of a `(rows, columns)` gradient, in a
+/// fixed order.
+pub(super) fn bias_gradient(bias: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+    if !bias.track_op() {
+        return Ok(None);
+    }
     let (rows, columns) = grad.dims2()?;
     dispatch!(grad.dtype(), "linear", T => {
         let sum = with_slice::<T, _>(grad, |grad| {
@@ -135,7 +157,7 @@ fn sum_rows(grad: &Tensor) -> Result<Tensor> {
             parts.iter().for_each(|part| add_rows(&mut sum, part));
             Ok(sum)
         })?;
-        Tensor::from_vec(sum, columns, grad.device())
+        handover::gradient(bias, Tensor::from_vec(sum, columns, grad.device())?)
     })
 }
 
@@ -201,11 +223,6 @@ impl CustomOp3 for Linear {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let (dx, dw) = backward(x, weight, grad)?;
-        let db = if bias.track_op() {
-            handover::gradient(bias, sum_rows(grad)?)?
-        } else {
-            None
-        };
-        Ok((dx, dw, db))
+        Ok((dx, dw, bias_gradient(bias, grad)?))
     }
 }

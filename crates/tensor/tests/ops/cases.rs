@@ -2,14 +2,15 @@
 
 use mapsto_tensor::ops::{
     AvgPool2dParams, Conv2dParams, PadMode, Pool2dParams, Targets, Unary, avg_pool2d, conv2d,
-    cross_entropy_rows, dropout, linear, log_softmax, max_pool2d, pad2d, softmax, unary,
+    cross_entropy_rows, dropout, linear, linear_cross_entropy, log_softmax, max_pool2d, pad2d,
+    softmax, unary,
 };
 use mapsto_tensor::testing::wave;
 use mapsto_tensor::{Result, Tensor, rng};
 
 pub(crate) type Op = fn(&Tensor) -> Result<Tensor>;
 
-pub(crate) const OPS: [(&str, Op); 13] = [
+pub(crate) const OPS: [(&str, Op); 14] = [
     ("conv2d", |x| conv(x, 3, (2, 1), (1, 1))),
     ("conv2d of one pixel", |x| conv(x, 1, (1, 1), (0, 0))),
     ("max_pool2d", |x| max_pool2d(x, &Pool2dParams::new(2))),
@@ -29,6 +30,9 @@ pub(crate) const OPS: [(&str, Op); 13] = [
     ("softmax", |x| softmax(x, 1)),
     ("log_softmax", |x| log_softmax(x, 3)),
     ("cross_entropy_rows", entropy),
+    ("linear_cross_entropy", |x| {
+        linear_cross_entropy(x, &like(x, &[5, 5]), Some(&like(x, &[5])), labels(x)?)
+    }),
     ("linear", |x| {
         linear(x, &like(x, &[4, 5]), Some(&like(x, &[4])))
     }),
@@ -69,14 +73,16 @@ fn conv(
     )
 }
 
-fn entropy(x: &Tensor) -> Result<Tensor> {
-    let (n, c, h, w) = x.dims4()?;
-    let rows = n * c * h;
-    let labels = (0..rows as u32).map(|i| (i % 4 != 3).then_some(i % 5));
-    let targets = Targets::Classes {
+fn labels(x: &Tensor) -> Result<Targets> {
+    let rows = x.elem_count() as u32 / x.dim(3)? as u32;
+    let labels = (0..rows).map(|i| (i % 4 != 3).then_some(i % 5));
+    Ok(Targets::Classes {
         labels: labels.collect(),
         weights: Some(vec![1.0, 2.0, 0.5, 1.0, 3.0]),
         smoothing: 0.1,
-    };
-    cross_entropy_rows(&x.reshape((rows, w))?, targets)
+    })
+}
+
+fn entropy(x: &Tensor) -> Result<Tensor> {
+    cross_entropy_rows(&x.flatten(0, 2)?, labels(x)?)
 }

@@ -124,7 +124,10 @@ impl Callback for Progress {
     fn on_epoch_end(&mut self, context: &mut Context<'_>) -> Result<()> {
         let (_, since, before) = self.epoch.unwrap_or((0, self.started, 0));
         let seconds = since.elapsed().as_secs_f64();
-        let rate = (context.samples - before) as f64 / seconds;
+        // The rate is that of the training alone, the time also that of the validation.
+        let trained = context.history.epochs.last();
+        let trained = trained.map_or(seconds, |record| record.seconds);
+        let rate = (context.samples - before) as f64 / trained;
         let text = format!(
             "epoch {}/{}: {}, {rate:.0} samples/s, {seconds:.1} s",
             context.position.epoch,

@@ -259,8 +259,9 @@ impl LanguageModel {
             weights: None,
             smoothing: 0.0,
         };
-        let (logits, prior) = self.logits(hidden)?;
-        let surprise = ops::cross_entropy_rows(&logits, targets)?;
+        let (last, prior) = self.before_softmax(hidden)?;
+        let bias = Some(&self.bias);
+        let surprise = ops::linear_cross_entropy(&last, &self.decoder, bias, targets)?;
         match prior {
             None => Ok(surprise),
             Some(prior) => {
@@ -275,7 +276,8 @@ impl LanguageModel {
     /// # Errors
     /// When shapes do not fit.
     pub fn log_probabilities(&self, hidden: &Tensor) -> Result<Tensor> {
-        let (logits, prior) = self.logits(hidden)?;
+        let (last, prior) = self.before_softmax(hidden)?;
+        let logits = ops::linear(&last, &self.decoder, Some(&self.bias))?;
         let log_p = ops::log_softmax(&logits, D::Minus1)?;
         let Some(prior) = prior else {
             return Ok(log_p);
@@ -311,19 +313,17 @@ impl LanguageModel {
         Summary::of_parts(store, &parts)
     }
 
-    /// Logits, a row an output and softmax, and `log pi` of a mixture, a row an output.
-    fn logits(&self, hidden: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
+    /// What the decoder takes, a row an output and softmax, and `log pi` of a mixture, a row an
+    /// output.
+    fn before_softmax(&self, hidden: &Tensor) -> Result<(Tensor, Option<Tensor>)> {
         let hidden = hidden.flatten(0, 1)?;
         let Some((latent, prior)) = &self.mixture else {
-            return Ok((ops::linear(&hidden, &self.decoder, Some(&self.bias))?, None));
+            return Ok((hidden, None));
         };
         let latent = ops::unary(&latent.forward(&hidden)?, ops::Unary::Tanh)?;
         let latent = latent.reshape(((), self.config.embedding))?;
         let prior = ops::log_softmax(&prior.forward(&hidden)?, D::Minus1)?;
-        Ok((
-            ops::linear(&latent, &self.decoder, Some(&self.bias))?,
-            Some(prior),
-        ))
+        Ok((latent, Some(prior)))
     }
 
     fn last_width(&self) -> usize {
