@@ -178,7 +178,7 @@ pub(crate) enum ProgressKind {
 pub(crate) struct EvalArgs {
     /// A run folder or a checkpoint file.
     pub(crate) run: PathBuf,
-    /// Data to measure on, instead of the run's own.
+    /// Data to measure on, instead of the run's own; what has no parts is measured whole.
     #[arg(long, value_name = "SOURCE")]
     pub(crate) data: Option<String>,
     /// Which part of the data: train, valid or test.

@@ -72,29 +72,20 @@ pub(crate) fn run(args: &EvalArgs, json: bool) -> Result<ExitCode> {
 fn measure(args: &EvalArgs, path: &Path) -> Result<(String, Scores)> {
     Ok(match kind_of(path)?.as_str() {
         "lm" => {
-            let settings: language::Settings = settings(args)?;
-            let part = match args.split.as_str() {
-                "train" => Part::Train,
-                "valid" => Part::Valid,
-                _ => Part::Test,
-            };
+            let (settings, foreign): (language::Settings, _) = settings(args)?;
             let model = Writer::load(path, &parse_device(&settings.train.device)?)?;
-            let scores = model.evaluate(&settings, part)?;
+            let scores = model.evaluate(&settings, part(args), foreign)?;
             (settings.data.source, scores)
         }
         "sentiment" => {
-            let settings: sentiment::Settings = settings(args)?;
-            if args.split == "valid" {
-                let text = "--split valid: measure labelled texts on train or test";
-                return Err(Usage(text.to_owned()).into());
-            }
+            let (settings, foreign): (sentiment::Settings, _) = settings(args)?;
             let model = SentimentPipeline::load(path, &parse_device(&settings.train.device)?)?;
-            let scores = model.evaluate(&settings, args.split == "train")?;
+            let scores = model.evaluate(&settings, part(args), foreign)?;
             (settings.data.source, scores)
         }
         // Its loader says what the other kinds are.
         _ => {
-            let settings: cnn::Settings = settings(args)?;
+            let (settings, _): (cnn::Settings, _) = settings(args)?;
             let split = match args.split.as_str() {
                 "train" => Split::Train,
                 "test" => Split::Test,
@@ -110,20 +101,32 @@ fn measure(args: &EvalArgs, path: &Path) -> Result<(String, Scores)> {
     })
 }
 
-/// Those of the run, with what the arguments change.
-fn settings<S: Settings>(args: &EvalArgs) -> Result<S> {
+fn part(args: &EvalArgs) -> Part {
+    match args.split.as_str() {
+        "train" => Part::Train,
+        "valid" => Part::Valid,
+        _ => Part::Test,
+    }
+}
+
+/// Those of the run, with what the arguments change, and whether that is the data.
+fn settings<S: Settings>(args: &EvalArgs) -> Result<(S, bool)> {
     let mut settings: S = if args.run.is_dir() {
         config::of_run(&args.run)?
     } else {
         S::preset(S::PRESETS[0])?
     };
+    let own = settings.source().to_owned();
     if let Some(source) = &args.data {
         settings.source_mut().clone_from(source);
     }
     if let Some(device) = &args.device {
         settings.train_mut().device.clone_from(device);
     }
-    Ok(settings)
+    // The run's own are stored as a full path.
+    let named = std::fs::canonicalize(settings.source());
+    let foreign = settings.source() != own && named.map_or(true, |path| path != Path::new(&own));
+    Ok((settings, foreign))
 }
 
 fn gates(texts: &[String]) -> Result<Vec<(String, f64)>> {

@@ -116,12 +116,7 @@ impl Corpus {
     /// Reads a text file, or the text files of a folder.
     pub fn open(source: impl AsRef<Path>, config: &CorpusConfig) -> Result<Self> {
         let source = source.as_ref();
-        let read = |path: &Path| -> Result<Section> {
-            let text = config.encoding.read(path)?;
-            let section = Section::new(text, config.unit);
-            section.check(path)?;
-            Ok(section)
-        };
+        let read = |path: &Path| Section::open(path, config);
         let parts = Parts::find(source)?;
         let (train, valid, test) = match &parts {
             Parts::Single(path) => {
@@ -202,6 +197,14 @@ impl Corpus {
 }
 
 impl Section {
+    /// Reads a whole text file.
+    pub fn open(path: impl AsRef<Path>, config: &CorpusConfig) -> Result<Self> {
+        let path = path.as_ref();
+        let section = Self::new(config.encoding.read(path)?, config.unit);
+        section.check(path)?;
+        Ok(section)
+    }
+
     /// The tokens of `text` are of the kind `unit`.
     pub fn new(text: String, unit: Unit) -> Self {
         Self { text, unit }

@@ -163,7 +163,7 @@ fn the_entropy_of_the_grammar_is_nearly_reached_and_not_beaten() {
     );
 
     let writer = Writer::load(run.best(), &Device::Cpu).unwrap();
-    let again = writer.evaluate(&settings, Part::Test).unwrap();
+    let again = writer.evaluate(&settings, Part::Test, false).unwrap();
     assert_eq!(again["perplexity"], test["perplexity"]);
     assert_eq!(again.samples as f64, tokens - 1.0);
     // Most sentences that it writes are of the language.

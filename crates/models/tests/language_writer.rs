@@ -297,23 +297,46 @@ fn evaluation_knows_the_text_it_is_given() {
     // Longer than any window.
     let text = "the dog sees the cat\n".repeat(200);
     let mut settings = of_text(data.path(), &text, Some("the cat sleeps\n"));
-    let scores = writer.evaluate(&settings, Part::Train).unwrap();
+    let scores = writer.evaluate(&settings, Part::Train, false).unwrap();
     assert_eq!(scores.samples, 200 * 6 - 1);
     assert!((scores["perplexity"] - scores["loss"].exp()).abs() < 1e-6);
     // The windows' length does not matter, since states are carried; nor does dropout.
     settings.data.seq_len = 7;
-    let short = writer.evaluate(&settings, Part::Train).unwrap();
+    let short = writer.evaluate(&settings, Part::Train, false).unwrap();
     assert!((short["loss"] - scores["loss"]).abs() < 1e-6);
-    assert_eq!(writer.evaluate(&settings, Part::Test).unwrap().samples, 3);
+    assert_eq!(
+        writer
+            .evaluate(&settings, Part::Test, false)
+            .unwrap()
+            .samples,
+        3
+    );
     let error = writer
-        .evaluate(&settings, Part::Valid)
+        .evaluate(&settings, Part::Valid, false)
         .unwrap_err()
         .to_string();
     assert!(error.contains("no part"), "{error}");
     let settings = of_text(data.path(), &text, Some("the zebra sleeps\n"));
-    let error = writer.evaluate(&settings, Part::Test).unwrap_err();
+    let error = writer.evaluate(&settings, Part::Test, false).unwrap_err();
     assert!(matches!(&error, Error::Data(_)), "{error:?}");
     assert!(error.to_string().contains("`zebra`"), "{error}");
+}
+
+#[test]
+fn a_foreign_file_is_measured_whole() {
+    let (_folder, writer) = writer();
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("other.txt");
+    std::fs::write(&file, "the dog sees the cat\n".repeat(40)).unwrap();
+    let mut settings = Settings::default();
+    settings.data.source = file.display().to_string();
+    let samples = |foreign| {
+        let scores = writer.evaluate(&settings, Part::Test, foreign).unwrap();
+        scores.samples
+    };
+    assert_eq!(samples(true), 40 * 6 - 1);
+    // As a text to learn from it is cut: a twentieth is its test part.
+    assert_eq!(samples(false), 2 * 6 - 1);
 }
 
 #[test]

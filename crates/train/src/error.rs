@@ -24,6 +24,9 @@ pub enum Error {
     #[error("{what} has no batches: the set is empty, or smaller than a batch with drop_last")]
     #[allow(missing_docs)]
     NoBatches { what: &'static str },
+    /// The flag of [`Trainer::interrupt`](crate::Trainer::interrupt) was set.
+    #[error("the evaluation was interrupted")]
+    Interrupted,
     /// The loss is infinite or undefined.
     #[error(
         "the loss became {loss} in step {step} (epoch {epoch}); lower the learning rate, clip \

@@ -1,6 +1,7 @@
 //! Evaluation and prediction: a pass over batches without training.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mapsto_tensor::{DType, Tensor};
 use serde::Serialize;
@@ -134,8 +135,12 @@ pub(crate) fn evaluate_into<B, E: Into<BoxError>>(
     measure: &mut Measure,
     objective: &impl Objective<B>,
     batches: impl IntoIterator<Item = Result<B, E>>,
+    interrupt: &AtomicBool,
 ) -> Result<Scores> {
     for (number, batch) in batches.into_iter().enumerate() {
+        if interrupt.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
         let batch = batch.map_err(|error| Error::batch(number, error))?;
         let output = objective.compute_loss(&batch, false)?;
         measure.update(loss_value(&output)?, &output)?;
@@ -157,7 +162,8 @@ pub fn evaluate<B, E: Into<BoxError>>(
     metrics: Vec<Box<dyn Metric>>,
     batches: impl IntoIterator<Item = Result<B, E>>,
 ) -> Result<Scores> {
-    evaluate_into(&mut Measure::new(metrics), objective, batches)
+    let never = AtomicBool::new(false);
+    evaluate_into(&mut Measure::new(metrics), objective, batches, &never)
 }
 
 /// What a model says about batches, one row a sample.

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod bleu;
 mod callback;
 mod callbacks;
 mod environment;
@@ -15,6 +16,7 @@ mod run_folder;
 mod snapshot;
 mod trainer;
 
+pub use bleu::{Bleu, BleuConfig, BleuTokenizer, corpus_bleu, sentence_bleu};
 pub use callback::{Callback, Context, Logs, StopReason};
 pub use callbacks::{
     Averaging, BestCheckpoint, EarlyStopping, JsonlLog, LastCheckpoint, Monitor, Progress,

@@ -115,7 +115,8 @@ impl<O> Trainer<O> {
         self
     }
 
-    /// Ends `fit` after the step under way, with a snapshot, once the flag is set.
+    /// Ends `fit` after the step under way, with a snapshot, once the flag is set, and an
+    /// evaluation after the batch under way; that of an epoch goes on to its end.
     #[must_use]
     pub fn interrupt(mut self, flag: Arc<AtomicBool>) -> Self {
         self.interrupt = flag;
@@ -179,14 +180,17 @@ impl<O> Trainer<O> {
         F: Into<BoxError>,
     {
         self.run(epochs, batches, |trainer| {
-            trainer.evaluate(validation()).map(Some)
+            let mut measure = trainer.measure.fresh();
+            let never = AtomicBool::new(false);
+            evaluate_into(&mut measure, &trainer.objective, validation(), &never).map(Some)
         })
     }
 
     /// Measures the model on batches, with dropout and the like off.
     ///
     /// # Errors
-    /// When a batch cannot be had, an op fails, or there is no batch.
+    /// When a batch cannot be had, an op fails, there is no batch, or it is
+    /// [interrupted](Self::interrupt).
     pub fn evaluate<B, E: Into<BoxError>>(
         &self,
         batches: impl IntoIterator<Item = Result<B, E>>,
@@ -194,7 +198,8 @@ impl<O> Trainer<O> {
     where
         O: Objective<B>,
     {
-        evaluate_into(&mut self.measure.fresh(), &self.objective, batches)
+        let mut measure = self.measure.fresh();
+        evaluate_into(&mut measure, &self.objective, batches, &self.interrupt)
     }
 
     /// What the model says about batches, one row a sample.

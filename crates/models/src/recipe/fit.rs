@@ -12,7 +12,7 @@ use mapsto_train::{
 };
 
 use super::{Measured, Options, Report, TrainSettings};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Gives a trainer the callbacks of every recipe: log, figures, checkpoints, early stopping by
 /// `monitor` where there is a validation set, and those of `options`.
@@ -90,7 +90,7 @@ where
     };
     let training_seconds = started.elapsed().as_secs_f64();
     run.write_text("metrics.csv", &history.to_csv())?;
-    let stopped = trainer
+    let mut stopped = trainer
         .stop_reason()
         .cloned()
         .unwrap_or(StopReason::Completed);
@@ -99,9 +99,14 @@ where
     if stopped != StopReason::Interrupted {
         let best = Snapshot::load(&run.best())?;
         store.load_state_dict(&best.weights(), true)?;
-        let scores = (passes.test)(&trainer)?;
-        metrics.insert("test".to_owned(), scores.values);
-        details = scores.details;
+        match (passes.test)(&trainer) {
+            Ok(scores) => {
+                metrics.insert("test".to_owned(), scores.values);
+                details = scores.details;
+            }
+            Err(Error::Train(TrainError::Interrupted)) => stopped = StopReason::Interrupted,
+            Err(error) => return Err(error),
+        }
     }
     let report = Report {
         run: run.path().display().to_string(),

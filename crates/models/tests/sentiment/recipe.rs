@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use mapsto_data::Part;
 use mapsto_models::lstm::sentiment::{ModelSettings, Recipe, Settings};
 use mapsto_models::{Options, Recipe as _, Report, Settings as _};
 use mapsto_tensor::{Checkpoint, Tensor};
@@ -57,10 +58,10 @@ fn padding_stays_nothing() {
 fn evaluation_of_the_pipeline_repeats_that_of_the_run() {
     let (trained, settings) = (trained(), of_opinions());
     let pipeline = trained.pipeline();
-    let scores = pipeline.evaluate(&settings, false).unwrap();
+    let scores = pipeline.evaluate(&settings, Part::Test, false).unwrap();
     assert_eq!(scores.values, trained.report.metrics["test"]);
     assert_eq!(scores.samples, 300);
-    let learned = pipeline.evaluate(&settings, true).unwrap();
+    let learned = pipeline.evaluate(&settings, Part::Train, false).unwrap();
     // A tenth was held out for validation.
     assert_eq!(learned.samples, 3600);
     assert!(learned["accuracy"] > scores["accuracy"] - 0.02);
@@ -106,8 +107,30 @@ fn evaluation_reads_as_many_words_as_the_run() {
     settings.data.max_len = 5;
     let trained = train(settings).unwrap();
     // The settings of another run, or the default ones of a checkpoint without its folder.
-    let scores = trained.pipeline().evaluate(&short(), false).unwrap();
+    let scores = trained
+        .pipeline()
+        .evaluate(&short(), Part::Test, false)
+        .unwrap();
     assert_eq!(scores.values, trained.report.metrics["test"]);
+}
+
+#[test]
+fn foreign_texts_are_measured_whole() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("other.csv");
+    let row = |i: usize| ["a fine film,positive\n", "a dull film,negative\n"][i % 2];
+    let rows: String = (0..40).map(row).collect();
+    std::fs::write(&file, format!("text,label\n{rows}")).unwrap();
+    let mut settings = short();
+    settings.data.source = file.display().to_string();
+    let pipeline = trained().pipeline();
+    let samples = |foreign| {
+        let scores = pipeline.evaluate(&settings, Part::Test, foreign).unwrap();
+        scores.samples
+    };
+    assert_eq!(samples(true), 40);
+    // As texts to learn from they are cut into folds.
+    assert_eq!(samples(false), 4);
 }
 
 #[test]
@@ -130,6 +153,18 @@ struct EndAfter {
 impl Callback for EndAfter {
     fn name(&self) -> &'static str {
         "end_after"
+    }
+
+    /// The end of the last epoch, too late to end anything but the test.
+    fn on_fit_end(&mut self, context: &mut Context<'_>) -> Result<(), TrainError> {
+        if let Some(flag) = self
+            .interrupt
+            .as_ref()
+            .filter(|_| context.position.step < self.step)
+        {
+            flag.store(true, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     fn on_batch_end(&mut self, context: &mut Context<'_>) -> Result<(), TrainError> {
@@ -162,10 +197,9 @@ fn in_two_parts(step: u64, interrupted: bool) -> Report {
     match recipe.train(&run, false, options) {
         Ok(report) => {
             assert!(interrupted);
-            assert_eq!(
-                (report.steps, report.stopped),
-                (step, StopReason::Interrupted)
-            );
+            assert_eq!(report.steps, step.min(20));
+            assert_eq!(report.stopped, StopReason::Interrupted);
+            assert!(!report.metrics.contains_key("test"));
         }
         Err(error) => assert!(!interrupted, "{error}"),
     }
@@ -173,6 +207,15 @@ fn in_two_parts(step: u64, interrupted: bool) -> Report {
     let run = RunFolder::resume(&path).unwrap();
     let recipe = Recipe::new(short()).unwrap();
     recipe.train(&run, true, Options::default()).unwrap()
+}
+
+#[test]
+fn a_run_interrupted_in_its_test_is_tested_when_it_goes_on() {
+    let whole = train(short()).unwrap().report;
+    // No step has this number: the flag is set once training is over.
+    let parts = in_two_parts(21, true);
+    assert_eq!(parts.weights_sha256, whole.weights_sha256);
+    assert_eq!(parts.metrics, whole.metrics);
 }
 
 #[test]

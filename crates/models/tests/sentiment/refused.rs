@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use mapsto_data::Part;
 use mapsto_models::cnn::CnnPipeline;
 use mapsto_models::lstm::sentiment::{Recipe, SentimentPipeline, Settings};
 use mapsto_models::{Error, Recipe as _, Settings as _, ZOO};
@@ -178,7 +179,7 @@ fn texts_of_other_classes_cannot_be_evaluated() {
     let mut settings = of_opinions();
     settings.data.source = path.display().to_string();
     let pipeline = trained().pipeline();
-    let Err(Error::Config(message)) = pipeline.evaluate(&settings, false) else {
+    let Err(Error::Config(message)) = pipeline.evaluate(&settings, Part::Test, false) else {
         panic!("the class mixed was evaluated");
     };
     let named = message.contains("\"mixed\"") && message.contains("negative, positive");

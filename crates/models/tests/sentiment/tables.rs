@@ -35,8 +35,8 @@ fn folds_test_every_text_exactly_once() {
     let source = opinions(&folder.path().join("opinions.csv"), TEXTS);
     let pipeline = trained().pipeline();
     // The sum of the losses tells whether these are the same texts.
-    let measure = |settings: &Settings, train: bool| {
-        let scores = pipeline.evaluate(settings, train).unwrap();
+    let measure = |settings: &Settings, part| {
+        let scores = pipeline.evaluate(settings, part, false).unwrap();
         (scores.samples, scores["loss"] * scores.samples as f64)
     };
     let mut settings = of_source(&source);
@@ -44,8 +44,8 @@ fn folds_test_every_text_exactly_once() {
     let (mut samples, mut losses) = (0, vec![]);
     for fold in 0..FOLDS {
         settings.data.fold = fold;
-        let (tested, loss) = measure(&settings, false);
-        let (learned, rest) = measure(&settings, true);
+        let (tested, loss) = measure(&settings, Part::Test);
+        let (learned, rest) = measure(&settings, Part::Train);
         assert!((9..=10).contains(&tested), "{tested}");
         assert_eq!(tested + learned, TEXTS);
         samples += tested;
@@ -57,7 +57,7 @@ fn folds_test_every_text_exactly_once() {
     for part in ["train.csv", "test.csv"] {
         fs::copy(&source, whole.join(part)).unwrap();
     }
-    let (all, expected) = measure(&of_source(&whole.display().to_string()), false);
+    let (all, expected) = measure(&of_source(&whole.display().to_string()), Part::Test);
     assert_eq!(all, TEXTS);
     let once: f64 = losses.iter().map(|pair| pair.0).sum();
     let close = |sum: f64| (sum - expected).abs() < 1e-4 * expected;
@@ -83,20 +83,24 @@ fn parts_of_the_source_are_used_as_they_are() {
     let source = folder.path().display().to_string();
     let mut settings = of_source(&source);
     let pipeline = trained().pipeline();
-    let samples = |settings: &Settings, train| pipeline.evaluate(settings, train).unwrap().samples;
+    let samples = |settings: &Settings, part| {
+        let scores = pipeline.evaluate(settings, part, true).unwrap();
+        scores.samples
+    };
     // Whatever the fold.
     for fold in [0, 9] {
         settings.data.fold = fold;
-        assert_eq!(samples(&settings, false), 25);
-        assert_eq!(samples(&settings, true), 60);
+        assert_eq!(samples(&settings, Part::Test), 25);
+        assert_eq!(samples(&settings, Part::Train), 60);
     }
     settings.data.val_fraction = 0.25;
-    assert_eq!(samples(&settings, false), 25);
-    let kept = samples(&settings, true);
+    assert_eq!(samples(&settings, Part::Test), 25);
+    let kept = samples(&settings, Part::Train);
     assert!((44..=46).contains(&kept), "{kept}");
     // A valid part of the source is held out in place of a share.
     opinions(&folder.path().join("valid.csv"), 10);
-    assert_eq!(samples(&settings, true), 60);
+    assert_eq!(samples(&settings, Part::Train), 60);
+    assert_eq!(samples(&settings, Part::Valid), 10);
     settings.model.embedding = 8;
     settings.model.hidden = 4;
     settings.train.epochs = 1;

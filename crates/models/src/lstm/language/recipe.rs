@@ -1,5 +1,7 @@
 //! [`Recipe`]: trains a language model on a text, as its settings say.
 
+use std::path::Path;
+
 use mapsto_data::{Bptt, Corpus, CorpusConfig, Part, Section, Unit, Vocab, VocabConfig, grammar};
 use mapsto_nn::Summary;
 use mapsto_tensor::{DType, Device, ParamStore, init::Initializer, parse_device};
@@ -128,26 +130,31 @@ impl Recipe {
 }
 
 impl Writer {
-    /// Measures the model on a part of the text that `settings` name.
+    /// Measures the model on a part of the text that `settings` name. If `foreign`, the text is
+    /// not the one it learned from, and a single file is measured whole.
     ///
     /// # Errors
     /// When the text cannot be read, has no such part, or has tokens that the model does not
     /// know.
-    pub fn evaluate(&self, settings: &Settings, part: Part) -> Result<Scores> {
+    pub fn evaluate(&self, settings: &Settings, part: Part, foreign: bool) -> Result<Scores> {
         let data = DataSettings {
             unit: self.description.unit,
             ..settings.data.clone()
         };
-        let corpus = read(&data, settings.train.seed)?;
-        let section = match part {
-            Part::Train => Some(corpus.train()),
-            Part::Valid => corpus.valid(),
-            Part::Test => corpus.test(),
+        let section = if foreign && Path::new(&data.source).is_file() {
+            Section::open(&data.source, &corpus_config(&data))?
+        } else {
+            let corpus = read(&data, settings.train.seed)?;
+            let section = match part {
+                Part::Train => Some(corpus.train()),
+                Part::Valid => corpus.valid(),
+                Part::Test => corpus.test(),
+            };
+            let none = || Error::Config(format!("{} has no part of this name", data.source));
+            section.ok_or_else(none)?.clone()
         };
-        let section = section
-            .ok_or_else(|| Error::Config(format!("{} has no part of this name", data.source)))?;
         let vocab = &self.description.vocab;
-        let text = windows(section, vocab, 1, data.seq_len, &self.device())?;
+        let text = windows(&section, vocab, 1, data.seq_len, &self.device())?;
         let task = NextToken::new(self.model().clone());
         let metrics: Vec<Box<dyn mapsto_train::Metric>> = vec![Box::new(Perplexity::default())];
         Ok(mapsto_train::evaluate(&task, metrics, batches(&text, 0))?)
@@ -160,11 +167,14 @@ fn read(data: &DataSettings, seed: u64) -> Result<Corpus> {
         let train = data.train_sentences;
         return Ok(Corpus::grammar(train, held_out, held_out, data.unit, seed)?);
     }
-    let config = CorpusConfig {
+    Ok(Corpus::open(&data.source, &corpus_config(data))?)
+}
+
+fn corpus_config(data: &DataSettings) -> CorpusConfig {
+    CorpusConfig {
         unit: data.unit,
         encoding: data.encoding,
-    };
-    Ok(Corpus::open(&data.source, &config)?)
+    }
 }
 
 /// The tokens of the training part. Rare ones are unknown, and so is what the other parts hold

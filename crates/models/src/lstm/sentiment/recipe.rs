@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use mapsto_data::{
-    BucketSampler, DataLoader, Labelled, LabelledText, LabelledTextConfig, PadCollate, Samples,
-    Vocab, VocabConfig, stratified_split, words,
+    BucketSampler, DataLoader, Labelled, LabelledText, LabelledTextConfig, PadCollate, Part,
+    Samples, Vocab, VocabConfig, stratified_split, words,
 };
 use mapsto_nn::Summary;
 use mapsto_tensor::{DType, Device, ParamStore, parse_device};
@@ -124,12 +124,13 @@ impl Recipe {
 }
 
 impl SentimentPipeline {
-    /// Measures the model on the texts that `settings` name: their test part (or fold), or with
-    /// `train` what it learned from.
+    /// Measures the model on a part of the texts that `settings` name: `Train` is what it learned
+    /// from, `Test` their test part, or fold. If `foreign`, they are not the texts that it learned
+    /// from, and those without parts of their own are measured whole.
     ///
     /// # Errors
     /// When the texts cannot be read, or have a class that the model does not know.
-    pub fn evaluate(&self, settings: &Settings, train: bool) -> Result<Scores> {
+    pub fn evaluate(&self, settings: &Settings, part: Part, foreign: bool) -> Result<Scores> {
         let texts = read(&settings.data, settings.train.seed)?;
         let known = &self.description.classes;
         let position = |class: &String| {
@@ -150,8 +151,16 @@ impl SentimentPipeline {
         let mut settings = settings.clone();
         // As much of a text as it learned to read.
         settings.data.max_len = self.description.max_len;
-        let [learned, _, test] = parts(&texts, &settings)?;
-        let part = if train { learned } else { test };
+        let part = if foreign && texts.test().is_none() {
+            in_words(texts.train(), settings.data.max_len)
+        } else {
+            let [train, valid, test] = parts(&texts, &settings)?;
+            match part {
+                Part::Train => train,
+                Part::Valid => valid,
+                Part::Test => test,
+            }
+        };
         let relabelled = part
             .into_iter()
             .map(|(words, l)| (words, labels[l as usize]));
