@@ -5,6 +5,7 @@ mod error;
 mod kind;
 pub mod lstm;
 mod recipe;
+pub mod seq2seq;
 mod zoo;
 
 pub use error::{Error, Result};

@@ -78,15 +78,20 @@ impl AttentionPooling {
 }
 
 /// 0 within each sequence, minus infinity beyond its end.
-fn beyond(lengths: &[usize], batch: usize, steps: usize, like: &Tensor) -> Result<Tensor> {
+pub(crate) fn beyond(
+    lengths: &[usize],
+    batch: usize,
+    steps: usize,
+    like: &Tensor,
+) -> Result<Tensor> {
     if lengths.len() != batch {
         bail!(
-            "attention pooling: {} lengths for a batch of {batch} sequences",
+            "attention: {} lengths for a batch of {batch} sequences",
             lengths.len()
         );
     }
     if let Some(length) = lengths.iter().find(|&&n| n == 0 || n > steps) {
-        bail!("attention pooling: a length must lie in 1..={steps}, got {length}");
+        bail!("attention: a length must lie in 1..={steps}, got {length}");
     }
     let of_row = |&length: &usize| {
         (0..steps).map(move |step| {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod activation;
+mod attention;
 mod attention_pooling;
 mod conv1d;
 mod conv2d;
@@ -18,6 +19,7 @@ mod size2;
 mod summary;
 
 pub use activation::Activation;
+pub use attention::{Attention, Score};
 pub use attention_pooling::AttentionPooling;
 pub use conv1d::{Conv1d, Conv1dConfig, Padding1d};
 pub use conv2d::{Conv2d, Conv2dConfig, Padding, conv2d};
@@ -32,8 +34,8 @@ pub use loss::{
 pub use mapsto_tensor::ops::{Nonlinearity, PadMode};
 pub use pool2d::{AvgPool2d, MaxPool2d};
 pub use rnn::{
-    CellConfig, Gru, GruCell, Lstm, LstmCell, LstmState, RecurrentConfig, RecurrentLayer, Rnn,
-    RnnCell,
+    AttentionDecoder, AttentionDecoderConfig, CellConfig, Gru, GruCell, Lstm, LstmCell, LstmState,
+    RecurrentConfig, RecurrentLayer, Rnn, RnnCell,
 };
 pub use sequential::{Child, Sequential};
 pub use size2::Size2;

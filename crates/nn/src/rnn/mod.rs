@@ -1,5 +1,6 @@
 //! Recurrent layers and cells.
 
+mod attention_decoder;
 mod config;
 mod gru;
 mod gru_cell;
@@ -13,6 +14,7 @@ mod single;
 mod stack;
 mod weights;
 
+pub use attention_decoder::{AttentionDecoder, AttentionDecoderConfig};
 pub use config::{CellConfig, RecurrentConfig};
 pub use gru::Gru;
 pub use gru_cell::GruCell;

@@ -198,6 +198,7 @@ fn cross_entropy() {
     let soft = wave((4, 5), 0.9).sqr().unwrap().flatten_all().unwrap();
     for targets in [
         classes(None, 0.0),
+        classes(None, 0.2),
         classes(weights.clone(), 0.0),
         classes(weights, 0.3),
         Targets::Distributions(soft.to_vec1().unwrap()),

@@ -18,7 +18,7 @@ use rayon::prelude::*;
 
 use super::constant;
 use super::softmax::{self, max_and_log_sum, rows_a_task};
-use crate::kernel::{Float, dispatch, has_kernel, slice, wide, with_slice};
+use crate::kernel::{Float, dispatch, has_kernel, slice, sum, wide, with_slice};
 use crate::math::exp;
 
 /// What the rows should be.
@@ -94,14 +94,14 @@ impl Targets {
         }
     }
 
-    /// The class of a row whose target is one class with weight 1, the common case.
-    fn plain(&self, row: usize) -> Option<u32> {
+    /// The class of a row whose classes all have weight 1, the common case, and the smoothing.
+    fn plain(&self, row: usize) -> Option<(usize, f64)> {
         match self {
             Self::Classes {
                 labels,
                 weights: None,
                 smoothing,
-            } if *smoothing == 0.0 => labels[row],
+            } => Some((labels[row]? as usize, *smoothing)),
             _ => None,
         }
     }
@@ -183,8 +183,17 @@ impl Rows {
             || max_and_log_sum(x),
         );
         kept.copy_from_slice(&[max, log_sum]);
-        if let Some(label) = self.targets.plain(row) {
-            return log_sum - (x[label as usize] - max);
+        if let Some((label, smoothing)) = self.targets.plain(row) {
+            let of_label = x[label] - max;
+            if smoothing == 0.0 {
+                return log_sum - of_label;
+            }
+            let total = wide(
+                #[inline(always)]
+                || sum(x),
+            );
+            let [e, classes] = [smoothing, x.len() as f64].map(T::from_f64);
+            return log_sum - (T::one() - e) * of_label - e * (total / classes - max);
         }
         let mut q = vec![0.0; x.len()];
         self.targets.fill(row, &mut q);
@@ -196,13 +205,18 @@ impl Rows {
 
     fn gradient<T: Float>(&self, row: usize, g: T, kept: &[T], x: &mut [T]) {
         let kept = (kept[0], kept[1]);
-        if let Some(label) = self.targets.plain(row) {
-            let of_label = g * (probability(x[label as usize], kept) - T::one());
+        if let Some((label, smoothing)) = self.targets.plain(row) {
+            let spread = T::from_f64(smoothing / x.len() as f64);
+            let rest = T::from_f64(1.0 - smoothing);
+            let of_label = g * (probability(x[label], kept) - spread - rest);
             wide(
                 #[inline(always)]
-                || x.iter_mut().for_each(|x| *x = g * probability(*x, kept)),
+                || {
+                    x.iter_mut()
+                        .for_each(|x| *x = g * (probability(*x, kept) - spread));
+                },
             );
-            x[label as usize] = of_label;
+            x[label] = of_label;
             return;
         }
         let mut q = vec![0.0; x.len()];

@@ -33,7 +33,10 @@ pub use embedding::embedding;
 pub use linear::linear;
 pub use linear_cross_entropy::linear_cross_entropy;
 pub use max_pool::max_pool2d;
-pub use recurrent::{Nonlinearity, Order, Recurrence, RecurrentWeights, recurrent};
+pub use recurrent::{
+    AttentionDecoderWeights, AttentionMemory, Decoded, Nonlinearity, Order, Recurrence,
+    RecurrentWeights, attention_decoder, recurrent,
+};
 pub use softmax::{log_softmax, softmax};
 pub use window::{PadMode, Pool2dParams, pad2d};
 

@@ -45,7 +45,7 @@ pub enum Cell {
 }
 
 impl Cell {
-    fn recurrence(self) -> Recurrence {
+    pub(crate) fn recurrence(self) -> Recurrence {
         match self {
             Self::Lstm => Recurrence::Lstm,
             Self::Gru => Recurrence::Gru,

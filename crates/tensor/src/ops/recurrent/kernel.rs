@@ -19,12 +19,12 @@ impl Sizes {
     pub(super) fn units(&self) -> usize {
         self.batch * self.hidden
     }
+}
 
-    /// Rows of the batch that one task takes: below a thousand units or so, handing work to the
-    /// pool costs more than it saves.
-    pub(super) fn rows_a_task(&self) -> usize {
-        (1024 / self.hidden).max(1)
-    }
+/// Rows of the batch that one task takes: below a thousand units or so, handing work to the pool
+/// costs more than it saves.
+pub(super) fn rows_a_task(hidden: usize) -> usize {
+    (1024 / hidden).max(1)
 }
 
 /// Output and last states, and what the backward pass needs (of the last step only unless
@@ -89,7 +89,7 @@ fn take_step<T: Float, C: Cell>(
         .zip(all.kept.par_chunks_mut(kept_width))
         .zip(all.x.par_chunks(width).zip(all.product.par_chunks(width)))
         .zip(y.par_chunks_mut(hidden))
-        .with_min_len(sizes.rows_a_task())
+        .with_min_len(rows_a_task(hidden))
         .enumerate()
         .filter(|&(row, _)| takes(row))
         .for_each(|(_, ((((h, c), kept), (x, product)), y))| {

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::cell::{Cell, StepBack};
 use super::factor::Products;
-use super::kernel::{Sizes, both};
+use super::kernel::{Sizes, both, rows_a_task};
 use super::order::Order;
 use crate::kernel::{Float, Mat, Spread, add_rows, gemm, wide};
 
@@ -86,7 +86,7 @@ fn take_step_back<T: Float, C: Cell>(
                 .zip(all.dlast.par_chunks_mut(hidden)),
         )
         .zip(known)
-        .with_min_len(sizes.rows_a_task())
+        .with_min_len(rows_a_task(hidden))
         .enumerate()
         .filter(|&(row, _)| took(row))
         .for_each(|(_, (((dh, dc), (dproduct, dlast)), (kept, dy)))| {

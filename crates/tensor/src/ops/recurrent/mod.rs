@@ -4,6 +4,7 @@
 //! states `(S, B, H)` → outputs `(T, B, H)` and the last states `(S, B, H)`, with as many gates
 //! `G` and states `S` as the kind of cell has.
 
+mod attention;
 mod cell;
 mod composed;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod order;
 mod rnn;
 mod sequence;
 
+pub use attention::{AttentionDecoderWeights, AttentionMemory, Decoded, attention_decoder};
 pub use order::Order;
 pub use rnn::Nonlinearity;
 
@@ -64,6 +66,8 @@ macro_rules! of_kind {
         }
     };
 }
+
+use of_kind;
 
 impl Recurrence {
     /// Blocks of rows in the weights.

@@ -1,0 +1,79 @@
+//! The walk step by step out of candle ops.
+
+use candle_core::{D, Result, Tensor};
+
+use super::super::cell::Cell;
+use super::kernel::Sizes;
+use crate::ops::{constant, softmax};
+
+/// The same from the same inputs as the op.
+pub(super) fn decode<C: Cell>(
+    cell: C,
+    sizes: &Sizes,
+    [gates, memory, rest]: &[Tensor; 3],
+    lengths: Option<&[usize]>,
+) -> Result<Tensor> {
+    let Sizes {
+        batch,
+        hidden,
+        width,
+        places,
+        context,
+        attention,
+        ..
+    } = *sizes;
+    let keys = memory.narrow(2, 0, attention)?;
+    let values = memory.narrow(2, attention, context)?.contiguous()?;
+    let mut first = 0;
+    let mut part = |rows: usize, cols: usize| -> Result<Tensor> {
+        let part = rest.narrow(0, first, rows * cols)?.reshape((rows, cols))?;
+        first += rows * cols;
+        Ok(part)
+    };
+    let of_context = part(width, context)?.t()?.contiguous()?;
+    let of_state = part(width, hidden)?.t()?.contiguous()?;
+    let bias = part(1, width)?;
+    let query = part(attention, hidden)?.t()?.contiguous()?;
+    let energy = part(1, attention)?;
+    let mut states = (0..C::STATES)
+        .map(|_| part(batch, hidden))
+        .collect::<Result<Vec<_>>>()?;
+    let mask = lengths
+        .map(|lengths| beyond(lengths, places, gates))
+        .transpose()?;
+    let [mut outputs, mut contexts, mut all_weights] = [const { vec![] }; 3];
+    for step in 0..sizes.steps {
+        let asked = states[0].matmul(&query)?.unsqueeze(1)?;
+        let compared = keys.broadcast_add(&asked)?.tanh()?;
+        let mut scores = compared.broadcast_mul(&energy)?.sum(D::Minus1)?;
+        if let Some(mask) = &mask {
+            scores = (scores + mask)?;
+        }
+        let weights = softmax(&scores, D::Minus1)?;
+        let mixed = weights.unsqueeze(1)?.matmul(&values)?.squeeze(1)?;
+        let x = (gates.get(step)? + mixed.matmul(&of_context)?)?;
+        let product = states[0].matmul(&of_state)?.broadcast_add(&bias)?;
+        states = cell.composed(&x, &product, &states)?;
+        outputs.push(states[0].flatten_all()?);
+        contexts.push(mixed.flatten_all()?);
+        all_weights.push(weights.flatten_all()?);
+    }
+    let states = states.iter().map(Tensor::flatten_all);
+    let states = states.collect::<Result<Vec<_>>>()?;
+    Tensor::cat(&[outputs, contexts, all_weights, states].concat(), 0)
+}
+
+/// 0 within each sequence, minus infinity beyond its end.
+fn beyond(lengths: &[usize], places: usize, like: &Tensor) -> Result<Tensor> {
+    let of_row = |&length: &usize| {
+        (0..places).map(move |place| {
+            if place < length {
+                0.0
+            } else {
+                f64::NEG_INFINITY
+            }
+        })
+    };
+    let mask = lengths.iter().flat_map(of_row).collect();
+    constant(mask, (lengths.len(), places), like)
+}

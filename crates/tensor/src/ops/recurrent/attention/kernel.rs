@@ -1,0 +1,211 @@
+//! The walk of a decoder on slices. Nothing is allocated inside it.
+
+use rayon::prelude::*;
+
+use super::super::cell::{Cell, Step};
+use super::super::factor::Products;
+use super::super::kernel::{both, rows_a_task};
+use super::row::{Memory, look};
+use crate::kernel::{Float, Mat, wide};
+
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) steps: usize,
+    pub(super) batch: usize,
+    pub(super) hidden: usize,
+    /// Gates of all units.
+    pub(super) width: usize,
+    pub(super) places: usize,
+    pub(super) context: usize,
+    pub(super) attention: usize,
+}
+
+impl Sizes {
+    pub(super) fn units(&self) -> usize {
+        self.batch * self.hidden
+    }
+
+    /// Numbers of the memory that belong to a row.
+    pub(super) fn memory(&self) -> usize {
+        self.places * (self.attention + self.context)
+    }
+
+    /// Multiply-adds of a walk, without the inputs' part of the gates.
+    pub(super) fn macs(&self) -> usize {
+        let products = self.width * (self.hidden + self.context) + self.attention * self.hidden;
+        let looks = self.places * (self.attention + self.context);
+        self.steps * self.batch * (products + looks)
+    }
+
+    /// Contexts of all steps, where they begin in the output, behind the outputs.
+    pub(super) fn outputs(&self) -> usize {
+        self.steps * self.units()
+    }
+
+    pub(super) fn contexts(&self) -> usize {
+        self.steps * self.batch * self.context
+    }
+
+    pub(super) fn weights(&self) -> usize {
+        self.steps * self.batch * self.places
+    }
+}
+
+/// The parts of the op's third input.
+#[derive(Clone, Copy)]
+pub(super) struct Rest<'a, T> {
+    pub(super) of_context: &'a [T],
+    pub(super) of_state: &'a [T],
+    pub(super) bias: &'a [T],
+    pub(super) query: &'a [T],
+    pub(super) energy: &'a [T],
+    pub(super) states: &'a [T],
+}
+
+impl<'a, T> Rest<'a, T> {
+    pub(super) fn new(data: &'a [T], sizes: &Sizes) -> Self {
+        let (of_context, data) = data.split_at(sizes.width * sizes.context);
+        let (of_state, data) = data.split_at(sizes.width * sizes.hidden);
+        let (bias, data) = data.split_at(sizes.width);
+        let (query, data) = data.split_at(sizes.attention * sizes.hidden);
+        let (energy, states) = data.split_at(sizes.attention);
+        Self {
+            of_context,
+            of_state,
+            bias,
+            query,
+            energy,
+            states,
+        }
+    }
+}
+
+/// The output: outputs, contexts, weights of the places, last states; and what the backward pass
+/// needs, of the cell and the queries of all steps (of the last step only unless `keep`).
+pub(super) fn forward<T: Float, C: Cell>(
+    cell: C,
+    sizes: &Sizes,
+    lengths: &[usize],
+    (gates, memory, rest): (&[T], &[T], Rest<'_, T>),
+    keep: bool,
+) -> (Vec<T>, Vec<T>, Vec<T>) {
+    let Sizes {
+        steps,
+        batch,
+        hidden,
+        width,
+        ..
+    } = *sizes;
+    let (units, block, asked) = (
+        sizes.units(),
+        batch * C::KEPT * hidden,
+        batch * sizes.attention,
+    );
+    let mut to_query = Products::new(rest.query, (hidden, sizes.attention), true, batch, steps);
+    let mut of_state = Products::new(rest.of_state, (hidden, width), true, batch, steps);
+    let mut of_context = Products::new(rest.of_context, (sizes.context, width), true, batch, steps);
+    let [mut h, mut c] = both::<T, C>(rest.states, units);
+    let [mut x, mut product] = [0, 1].map(|_| vec![T::zero(); batch * width]);
+    let mut scratch = vec![T::zero(); asked];
+    let kept_steps = if keep { steps } else { 1 };
+    let mut kept = vec![T::zero(); kept_steps * block];
+    let mut queries = vec![T::zero(); kept_steps * asked];
+    let mut outputs = vec![T::zero(); sizes.outputs()];
+    let mut contexts = vec![T::zero(); sizes.contexts()];
+    let mut weights = vec![T::zero(); sizes.weights()];
+    for step in 0..steps {
+        let at = if keep { step } else { 0 };
+        let query = &mut queries[at * asked..][..asked];
+        to_query.product(query, Mat::new(&h, batch, hidden), false);
+        let context = &mut contexts[step * batch * sizes.context..][..batch * sizes.context];
+        let looked = &mut weights[step * batch * sizes.places..][..batch * sizes.places];
+        look_all(
+            sizes,
+            lengths,
+            (query, rest.energy, memory),
+            (looked, context),
+            &mut scratch,
+        );
+
+        x.copy_from_slice(&gates[step * batch * width..][..batch * width]);
+        of_context.product(&mut x, Mat::new(context, batch, sizes.context), true);
+        let rows = product.chunks_exact_mut(width);
+        rows.for_each(|row| row.copy_from_slice(rest.bias));
+        of_state.product(&mut product, Mat::new(&h, batch, hidden), true);
+        let all = Step {
+            x: &x,
+            product: &product,
+            h: &mut h,
+            c: &mut c,
+            kept: &mut kept[at * block..][..block],
+        };
+        take_step(cell, sizes, all);
+        outputs[step * units..][..units].copy_from_slice(&h);
+    }
+    outputs.extend_from_slice(&contexts);
+    outputs.extend_from_slice(&weights);
+    outputs.extend_from_slice(&h);
+    if C::STATES == 2 {
+        outputs.extend_from_slice(&c);
+    }
+    (outputs, kept, queries)
+}
+
+fn look_all<T: Float>(
+    sizes: &Sizes,
+    lengths: &[usize],
+    (query, energy, memory): (&[T], &[T], &[T]),
+    (weights, context): (&mut [T], &mut [T]),
+    scratch: &mut [T],
+) {
+    let Sizes {
+        places,
+        attention,
+        context: mixed,
+        ..
+    } = *sizes;
+    query
+        .par_chunks(attention)
+        .zip(memory.par_chunks(sizes.memory()).zip(lengths))
+        .zip(
+            weights
+                .par_chunks_mut(places)
+                .zip(context.par_chunks_mut(mixed.max(1))),
+        )
+        .zip(scratch.par_chunks_mut(attention))
+        .for_each(|(((query, (data, &length)), out), scratch)| {
+            let memory = Memory {
+                data,
+                attention,
+                context: mixed,
+            };
+            look((query, energy), memory, length, out, scratch);
+        });
+}
+
+fn take_step<T: Float, C: Cell>(cell: C, sizes: &Sizes, all: Step<'_, T>) {
+    let Sizes { hidden, width, .. } = *sizes;
+    let states = all
+        .h
+        .par_chunks_mut(hidden)
+        .zip(all.c.par_chunks_mut(hidden));
+    states
+        .zip(all.kept.par_chunks_mut(C::KEPT * hidden))
+        .zip(all.x.par_chunks(width).zip(all.product.par_chunks(width)))
+        .with_min_len(rows_a_task(hidden))
+        .for_each(|(((h, c), kept), (x, product))| {
+            wide(
+                #[inline(always)]
+                || {
+                    let (h, c, kept) = (&mut *h, &mut *c, &mut *kept);
+                    cell.step(Step {
+                        x,
+                        product,
+                        h,
+                        c,
+                        kept,
+                    });
+                },
+            );
+        });
+}

@@ -1,0 +1,255 @@
+//! The walk back of a decoder on slices. Nothing is allocated inside it.
+
+use rayon::prelude::*;
+
+use super::super::cell::{Cell, StepBack};
+use super::super::factor::Products;
+use super::super::kernel::{both, rows_a_task};
+use super::kernel::{Rest, Sizes};
+use super::row::{Back, Memory, look_back};
+use crate::kernel::{Float, Mat, Spread, add_rows, product, wide};
+
+/// What the forward pass took, gave and kept.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a, T> {
+    pub(super) memory: &'a [T],
+    pub(super) rest: Rest<'a, T>,
+    pub(super) y: &'a [T],
+    pub(super) kept: &'a [T],
+    pub(super) queries: &'a [T],
+}
+
+/// The gradients of the op's inputs.
+pub(super) struct Grads<T> {
+    pub(super) dgates: Vec<T>,
+    pub(super) dmemory: Vec<T>,
+    pub(super) drest: Vec<T>,
+}
+
+/// Gradients of all steps that the weights' gradients are made of.
+struct Steps<T> {
+    /// Of the inputs' part of the gates.
+    dgates: Vec<T>,
+    /// Of the states' part.
+    dproduct: Vec<T>,
+    dqueries: Vec<T>,
+}
+
+pub(super) fn backward<T: Float, C: Cell>(
+    cell: C,
+    sizes: &Sizes,
+    lengths: &[usize],
+    known: Known<'_, T>,
+    grad: &[T],
+) -> Grads<T> {
+    let Sizes {
+        steps,
+        batch,
+        hidden,
+        width,
+        places,
+        context,
+        attention,
+    } = *sizes;
+    let (units, block, asked) = (sizes.units(), batch * C::KEPT * hidden, batch * attention);
+    let Rest {
+        of_context,
+        of_state,
+        query,
+        ..
+    } = known.rest;
+    let mut of_context = Products::new(of_context, (width, context), false, batch, steps);
+    let mut of_state = Products::new(of_state, (width, hidden), false, batch, steps);
+    let mut to_query = Products::new(query, (attention, hidden), false, batch, steps);
+    let (doutputs, behind) = grad.split_at(sizes.outputs());
+    let (dcontexts, behind) = behind.split_at(sizes.contexts());
+    let (dweights, dlast_states) = behind.split_at(sizes.weights());
+    let [mut dh, mut dc] = both::<T, C>(dlast_states, units);
+    let mut all = Steps {
+        dgates: vec![T::zero(); steps * batch * width],
+        dproduct: vec![T::zero(); steps * batch * width],
+        dqueries: vec![T::zero(); steps * asked],
+    };
+    let mut dmix = vec![T::zero(); batch * context];
+    let mut looked = vec![T::zero(); batch * places];
+    let mut scratch = vec![T::zero(); asked];
+    let mut denergies = vec![T::zero(); asked];
+    let mut dlast = vec![T::zero(); units];
+    let mut dmemory = vec![T::zero(); batch * sizes.memory()];
+    for step in (0..steps).rev() {
+        let dproduct = &mut all.dproduct[step * batch * width..][..batch * width];
+        let back = StepBack {
+            kept: &known.kept[step * block..][..block],
+            dy: &doutputs[step * units..][..units],
+            dh: &mut dh,
+            dc: &mut dc,
+            dproduct,
+            dlast: &mut dlast,
+        };
+        take_step_back(cell, sizes, back);
+        let dgates = &mut all.dgates[step * batch * width..][..batch * width];
+        dgates.copy_from_slice(dproduct);
+        if C::PRODUCT_APART {
+            for (dgates, dlast) in dgates
+                .chunks_exact_mut(width)
+                .zip(dlast.chunks_exact(hidden))
+            {
+                dgates[width - hidden..].copy_from_slice(dlast);
+            }
+        }
+        of_state.product(&mut dh, Mat::new(dproduct, batch, width), true);
+        dmix.copy_from_slice(&dcontexts[step * batch * context..][..batch * context]);
+        of_context.product(&mut dmix, Mat::new(dgates, batch, width), true);
+        looked.copy_from_slice(&dweights[step * batch * places..][..batch * places]);
+        let dquery = &mut all.dqueries[step * asked..][..asked];
+        let grads = AllBack {
+            dweights: &mut looked,
+            dmix: &dmix,
+            dquery,
+            dmemory: &mut dmemory,
+            denergy: &mut denergies,
+            scratch: &mut scratch,
+        };
+        look_back_all(sizes, lengths, known, step, grads);
+        to_query.product(&mut dh, Mat::new(dquery, batch, attention), true);
+    }
+    let mut denergy = vec![T::zero(); attention];
+    add_rows(&mut denergy, &denergies);
+    let drest = rest_gradient::<T, C>(sizes, &all, known, &denergy, (&dh, &dc));
+    Grads {
+        dgates: all.dgates,
+        dmemory,
+        drest,
+    }
+}
+
+fn take_step_back<T: Float, C: Cell>(cell: C, sizes: &Sizes, all: StepBack<'_, T>) {
+    let Sizes { hidden, width, .. } = *sizes;
+    let states = all
+        .dh
+        .par_chunks_mut(hidden)
+        .zip(all.dc.par_chunks_mut(hidden));
+    let known = all
+        .kept
+        .par_chunks(C::KEPT * hidden)
+        .zip(all.dy.par_chunks(hidden));
+    let gates = all
+        .dproduct
+        .par_chunks_mut(width)
+        .zip(all.dlast.par_chunks_mut(hidden));
+    states
+        .zip(gates)
+        .zip(known)
+        .with_min_len(rows_a_task(hidden))
+        .for_each(|(((dh, dc), (dproduct, dlast)), (kept, dy))| {
+            wide(
+                #[inline(always)]
+                || {
+                    cell.step_back(StepBack {
+                        kept,
+                        dy,
+                        dh,
+                        dc,
+                        dproduct,
+                        dlast,
+                    })
+                },
+            );
+        });
+}
+
+/// [`Back`] of all rows.
+type AllBack<'a, T> = Back<'a, T>;
+
+fn look_back_all<T: Float>(
+    sizes: &Sizes,
+    lengths: &[usize],
+    known: Known<'_, T>,
+    step: usize,
+    all: AllBack<'_, T>,
+) {
+    let Sizes {
+        batch,
+        places,
+        attention,
+        context,
+        ..
+    } = *sizes;
+    let weights = &known.y[sizes.outputs() + sizes.contexts()..][..sizes.weights()];
+    let weights = &weights[step * batch * places..][..batch * places];
+    let queries = &known.queries[step * batch * attention..][..batch * attention];
+    let seen = queries
+        .par_chunks(attention)
+        .zip(known.memory.par_chunks(sizes.memory()))
+        .zip(weights.par_chunks(places).zip(lengths));
+    let grads = all
+        .dweights
+        .par_chunks_mut(places)
+        .zip(all.dmix.par_chunks(context.max(1)))
+        .zip(all.dquery.par_chunks_mut(attention))
+        .zip(all.dmemory.par_chunks_mut(sizes.memory()))
+        .zip(
+            all.denergy
+                .par_chunks_mut(attention)
+                .zip(all.scratch.par_chunks_mut(attention)),
+        );
+    seen.zip(grads).for_each(
+        |(((query, data), (weights, &length)), ((((dweights, dmix), dquery), dmemory), more))| {
+            let memory = Memory {
+                data,
+                attention,
+                context,
+            };
+            let (denergy, scratch) = more;
+            let back = Back {
+                dweights,
+                dmix,
+                dquery,
+                dmemory,
+                denergy,
+                scratch,
+            };
+            look_back((query, known.rest.energy), memory, weights, length, back);
+        },
+    );
+}
+
+/// The parts of the third input's gradient in their order.
+fn rest_gradient<T: Float, C: Cell>(
+    sizes: &Sizes,
+    all: &Steps<T>,
+    known: Known<'_, T>,
+    denergy: &[T],
+    (dh, dc): (&[T], &[T]),
+) -> Vec<T> {
+    let Sizes {
+        steps,
+        batch,
+        hidden,
+        width,
+        context,
+        attention,
+        ..
+    } = *sizes;
+    let rows = steps * batch;
+    // The state before each step.
+    let mut before = known.rest.states[..sizes.units()].to_vec();
+    before.extend_from_slice(&known.y[..sizes.outputs() - sizes.units()]);
+    let before = Mat::new(&before, rows, hidden);
+    let contexts = Mat::new(&known.y[sizes.outputs()..], rows, context);
+    let dgates = Mat::new(&all.dgates, rows, width);
+    let dproduct = Mat::new(&all.dproduct, rows, width);
+    let dqueries = Mat::new(&all.dqueries, rows, attention);
+    let mut drest = product(dgates.t(), contexts, Spread::Pool);
+    drest.extend(product(dproduct.t(), before, Spread::Pool));
+    let mut dbias = vec![T::zero(); width];
+    add_rows(&mut dbias, &all.dproduct);
+    drest.extend(dbias);
+    drest.extend(product(dqueries.t(), before, Spread::Pool));
+    drest.extend_from_slice(denergy);
+    drest.extend_from_slice(dh);
+    if C::STATES == 2 {
+        drest.extend_from_slice(dc);
+    }
+    drest
+}

@@ -1,0 +1,244 @@
+//! A recurrent decoder that looks back at a memory before each step: additive attention.
+//!
+//! At step `t`, with the state `h` before it: `e_s = v . tanh(W_q h + k_s)` for each place `s` of
+//! the memory, `a = softmax(e)` over the places of the sequence, `c_t = sum over s of a_s m_s`, and
+//! the cell steps on the input `[x_t; c_t]`. One op for all steps and one back, because each step
+//! waits for the one before: what depends on the inputs alone is one product before, the weights'
+//! gradients are one product each after the walk back.
+//!
+//! **Shape:** `x (T, B, E)`, memory `m (B, S, C)`, keys `k (B, S, A)`, `weight_ih (G H, E + C)`,
+//! `weight_hh (G H, H)`, biases `(G H)`, `query W_q (A, H)`, `energy v (1, A)`, states `(N, B, H)` →
+//! outputs `(T, B, H)`, contexts `(T, B, C)`, attention `(T, B, S)`, last states `(N, B, H)`.
+//!
+//! **Reference:** Dzmitry Bahdanau, Kyunghyun Cho, Yoshua Bengio, "Neural machine translation by
+//! jointly learning to align and translate", 2015.
+
+mod composed;
+mod kernel;
+mod kernel_back;
+mod op;
+mod row;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Mutex;
+
+use candle_core::{D, Result, Tensor, bail};
+
+use self::kernel::Sizes;
+use self::op::Decoder;
+use super::cell::Cell;
+use super::gru::Gru;
+use super::lstm::Lstm;
+use super::rnn::Rnn;
+use super::{Recurrence, RecurrentWeights, of_kind};
+use crate::kernel::has_kernel;
+use crate::macs;
+use crate::ops::linear;
+
+/// What a decoder looks back at.
+#[derive(Debug, Clone)]
+pub struct AttentionMemory {
+    /// The vectors that are mixed, `(B, S, C)`.
+    pub values: Tensor,
+    /// What the state is compared with, `(B, S, A)`.
+    pub keys: Tensor,
+    /// Places of each sequence; none if all have `S`.
+    pub lengths: Option<Vec<usize>>,
+}
+
+/// The parameters of a decoder with additive attention.
+#[derive(Debug, Clone)]
+pub struct AttentionDecoderWeights {
+    /// Of the cell, whose input is `[x; context]`.
+    pub cell: RecurrentWeights,
+    /// Of the state in the comparison, `(A, H)`.
+    pub query: Tensor,
+    /// Of the comparison's result, `(1, A)`.
+    pub energy: Tensor,
+}
+
+/// What a walk of a decoder gave.
+#[derive(Debug, Clone)]
+pub struct Decoded {
+    /// The states after each step, `(T, B, H)`.
+    pub outputs: Tensor,
+    /// What each step saw of the memory, `(T, B, C)`.
+    pub contexts: Tensor,
+    /// Where it looked, `(T, B, S)`, each row a distribution.
+    pub attention: Tensor,
+    /// The last states, `(N, B, H)`.
+    pub states: Tensor,
+}
+
+/// Walks a decoder with additive attention over the inputs `x (T, B, E)`.
+///
+/// # Errors
+/// When shapes or lengths do not fit, naming them.
+pub fn attention_decoder(
+    kind: Recurrence,
+    x: &Tensor,
+    memory: &AttentionMemory,
+    weights: &AttentionDecoderWeights,
+    states: &Tensor,
+) -> Result<Decoded> {
+    let sizes = check(kind, x, memory, weights, states)?;
+    let y = of_kind!(kind, cell => {
+        let inputs = pack(&sizes, x, memory, weights, states)?;
+        run(cell, &sizes, &inputs, memory.lengths.as_deref())?
+    });
+    let mut first = 0;
+    let mut part = |rows: usize, width: usize| -> Result<Tensor> {
+        let count = rows * sizes.batch * width;
+        first += count;
+        let part = y.narrow(0, first - count, count)?;
+        part.reshape((rows, sizes.batch, width))
+    };
+    Ok(Decoded {
+        outputs: part(sizes.steps, sizes.hidden)?,
+        contexts: part(sizes.steps, sizes.context)?,
+        attention: part(sizes.steps, sizes.places)?,
+        states: part(kind.states(), sizes.hidden)?,
+    })
+}
+
+fn check(
+    kind: Recurrence,
+    x: &Tensor,
+    memory: &AttentionMemory,
+    weights: &AttentionDecoderWeights,
+    states: &Tensor,
+) -> Result<Sizes> {
+    let &[steps, batch, input] = x.dims() else {
+        bail!(
+            "attention decoder: expected an input (T, B, E), got {:?}",
+            x.shape()
+        );
+    };
+    let &[_, places, context] = memory.values.dims() else {
+        bail!(
+            "attention decoder: expected a memory (B, S, C), got {:?}",
+            memory.values.shape()
+        );
+    };
+    let hidden = weights.cell.weight_hh.dims2()?.1;
+    let width = kind.gates() * hidden;
+    let (attention, _) = weights.query.dims2()?;
+    if [steps, places, hidden, attention].contains(&0) {
+        bail!(
+            "attention decoder: expected at least one step, place, unit and unit of attention, got \
+             {steps}, {places}, {hidden} and {attention}"
+        );
+    }
+    let mut shapes = vec![
+        ("a memory", &memory.values, vec![batch, places, context]),
+        ("keys", &memory.keys, vec![batch, places, attention]),
+        (
+            "weight_ih",
+            &weights.cell.weight_ih,
+            vec![width, input + context],
+        ),
+        ("weight_hh", &weights.cell.weight_hh, vec![width, hidden]),
+        ("query", &weights.query, vec![attention, hidden]),
+        ("energy", &weights.energy, vec![1, attention]),
+        ("states", states, vec![kind.states(), batch, hidden]),
+    ];
+    if let Some((ih, hh)) = &weights.cell.biases {
+        shapes.extend([("bias_ih", ih, vec![width]), ("bias_hh", hh, vec![width])]);
+    }
+    for (what, tensor, expected) in shapes {
+        if tensor.dims() != expected {
+            bail!(
+                "attention decoder: expected {what} of shape {expected:?} for an input {:?}, got \
+                 {:?}",
+                x.shape(),
+                tensor.shape()
+            );
+        }
+    }
+    check_lengths(memory.lengths.as_deref(), batch, places)?;
+    Ok(Sizes {
+        steps,
+        batch,
+        hidden,
+        width,
+        places,
+        context,
+        attention,
+    })
+}
+
+fn check_lengths(lengths: Option<&[usize]>, batch: usize, places: usize) -> Result<()> {
+    let Some(lengths) = lengths else {
+        return Ok(());
+    };
+    if lengths.len() != batch {
+        bail!(
+            "attention decoder: {} lengths for a batch of {batch} sequences",
+            lengths.len()
+        );
+    }
+    match lengths.iter().find(|&&n| n == 0 || n > places) {
+        Some(n) => bail!("attention decoder: a length must lie in 1..={places}, got {n}"),
+        None => Ok(()),
+    }
+}
+
+/// The op's three inputs: the inputs' part of the gates `(T, B, G H)`; keys and values side by
+/// side `(B, S, A + C)`; and, one after the other, the weights `(G H, C)` of the context,
+/// `weight_hh`, its bias, query, energy, and the states.
+fn pack(
+    sizes: &Sizes,
+    x: &Tensor,
+    memory: &AttentionMemory,
+    weights: &AttentionDecoderWeights,
+    states: &Tensor,
+) -> Result<[Tensor; 3]> {
+    let input = x.dim(D::Minus1)?;
+    let cell = &weights.cell;
+    let of_input = cell.weight_ih.narrow(1, 0, input)?;
+    let of_context = cell.weight_ih.narrow(1, input, sizes.context)?;
+    let (bias, of_state) = match &cell.biases {
+        Some((ih, hh)) => (Some(ih), hh.clone()),
+        None => (None, Tensor::zeros(sizes.width, x.dtype(), x.device())?),
+    };
+    let gates = linear(x, &of_input, bias)?;
+    let memory = Tensor::cat(&[&memory.keys, &memory.values], 2)?;
+    let rest = [
+        &of_context,
+        &cell.weight_hh,
+        &of_state,
+        &weights.query,
+        &weights.energy,
+        states,
+    ];
+    let rest = rest.map(|part| part.contiguous()?.flatten_all());
+    let rest = rest.into_iter().collect::<Result<Vec<_>>>()?;
+    Ok([gates, memory, Tensor::cat(&rest, 0)?])
+}
+
+fn run<C: Cell>(
+    cell: C,
+    sizes: &Sizes,
+    inputs: &[Tensor; 3],
+    lengths: Option<&[usize]>,
+) -> Result<Tensor> {
+    macs::add(sizes.macs());
+    let [gates, memory, rest] = inputs;
+    if !has_kernel(gates) {
+        return composed::decode(cell, sizes, inputs, lengths);
+    }
+    let op = Decoder {
+        cell,
+        sizes: *sizes,
+        lengths: match lengths {
+            Some(lengths) => lengths.to_vec(),
+            None => vec![sizes.places; sizes.batch],
+        },
+        keep: inputs.iter().any(Tensor::track_op),
+        kept: Mutex::default(),
+    };
+    gates
+        .contiguous()?
+        .apply_op3(&memory.contiguous()?, &rest.contiguous()?, op)
+}
