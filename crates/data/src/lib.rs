@@ -2,6 +2,7 @@
 
 pub mod digits;
 pub mod grammar;
+pub mod numbers;
 pub mod sentiment;
 
 mod atomic;
