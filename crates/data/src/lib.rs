@@ -28,6 +28,7 @@ mod picture;
 mod sampler;
 mod sets;
 mod split;
+mod table;
 mod tokenizer;
 mod vocab;
 mod words;
