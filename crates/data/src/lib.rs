@@ -23,6 +23,7 @@ mod loader;
 mod order;
 mod packed;
 mod pad_collate;
+mod pair_collate;
 mod parts;
 mod picture;
 mod sampler;
@@ -48,6 +49,7 @@ pub use images::ImageSet;
 pub use labelled_text::{Labelled, LabelledText, LabelledTextConfig, LabelledTextInfo};
 pub use loader::{Collate, DataLoader};
 pub use pad_collate::{PadCollate, Padded};
+pub use pair_collate::{PaddedPair, PairCollate};
 pub use picture::Picture;
 pub use sampler::{
     RandomSampler, Sampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler,
