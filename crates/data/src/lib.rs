@@ -24,6 +24,8 @@ mod order;
 mod packed;
 mod pad_collate;
 mod pair_collate;
+mod pair_filter;
+mod parallel;
 mod parts;
 mod picture;
 mod sampler;
@@ -50,6 +52,8 @@ pub use labelled_text::{Labelled, LabelledText, LabelledTextConfig, LabelledText
 pub use loader::{Collate, DataLoader};
 pub use pad_collate::{PadCollate, Padded};
 pub use pair_collate::{PaddedPair, PairCollate};
+pub use pair_filter::{Dropped, PairFilter};
+pub use parallel::{Pairs, ParallelText, ParallelTextConfig, ParallelTextInfo};
 pub use picture::Picture;
 pub use sampler::{
     RandomSampler, Sampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler,
