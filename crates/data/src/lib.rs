@@ -2,6 +2,7 @@
 
 pub mod digits;
 pub mod grammar;
+pub mod numbers;
 pub mod sentiment;
 
 mod atomic;
@@ -22,11 +23,15 @@ mod loader;
 mod order;
 mod packed;
 mod pad_collate;
+mod pair_collate;
+mod pair_filter;
+mod parallel;
 mod parts;
 mod picture;
 mod sampler;
 mod sets;
 mod split;
+mod table;
 mod tokenizer;
 mod vocab;
 mod words;
@@ -46,6 +51,9 @@ pub use images::ImageSet;
 pub use labelled_text::{Labelled, LabelledText, LabelledTextConfig, LabelledTextInfo};
 pub use loader::{Collate, DataLoader};
 pub use pad_collate::{PadCollate, Padded};
+pub use pair_collate::{PaddedPair, PairCollate};
+pub use pair_filter::{Dropped, PairFilter};
+pub use parallel::{Pairs, ParallelText, ParallelTextConfig, ParallelTextInfo};
 pub use picture::Picture;
 pub use sampler::{
     RandomSampler, Sampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler,

@@ -64,6 +64,14 @@ impl Parts {
         }
     }
 
+    /// The files of train, valid and test; a single one is train.
+    pub(crate) fn each(self) -> [Option<PathBuf>; 3] {
+        match self {
+            Self::Single(path) => [Some(path), None, None],
+            Self::Several { train, valid, test } => [Some(train), valid, test],
+        }
+    }
+
     pub(crate) fn files(&self) -> Vec<&Path> {
         match self {
             Self::Single(path) => vec![path],
@@ -76,7 +84,7 @@ impl Parts {
 }
 
 /// The names of the files in a folder that are not hidden, sorted.
-fn file_names(folder: &Path) -> Result<Vec<String>> {
+pub(crate) fn file_names(folder: &Path) -> Result<Vec<String>> {
     let failed = |error| Error::io(folder, error);
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
@@ -91,7 +99,7 @@ fn file_names(folder: &Path) -> Result<Vec<String>> {
 }
 
 /// The number in [`NAMES`] of the part that a file belongs to.
-fn part(folder: &Path, name: &str) -> Result<Option<usize>> {
+pub(crate) fn part(folder: &Path, name: &str) -> Result<Option<usize>> {
     let lower = name.to_lowercase();
     let pieces: Vec<&str> = lower.split(['.', '-', '_']).collect();
     let named = |&part: &usize| NAMES[part].1.iter().any(|word| pieces.contains(word));

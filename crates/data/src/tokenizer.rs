@@ -213,6 +213,6 @@ impl fmt::Debug for Tokenizer {
     }
 }
 
-fn failed(error: tokenizers::Error) -> Error {
+pub(crate) fn failed(error: tokenizers::Error) -> Error {
     Error::Tokenizer(error.to_string())
 }

@@ -9,8 +9,9 @@
 use std::path::PathBuf;
 
 use mapsto_data::{
-    Corpus, CorpusConfig, Dataset, Encoding, LabelledText, LabelledTextConfig, Picture, Split,
-    Vocab, VocabConfig, describe, fit_digit, open, words,
+    Corpus, CorpusConfig, Dataset, Encoding, LabelledText, LabelledTextConfig, PairFilter,
+    ParallelText, ParallelTextConfig, Picture, Split, Vocab, VocabConfig, describe, fit_digit,
+    open, words,
 };
 
 fn folder(name: &str) -> Option<PathBuf> {
@@ -146,4 +147,44 @@ fn rt_polarity_has_its_counts() {
     assert!((18_000..20_000).contains(&known.len()), "{}", known.len());
     let error = LabelledText::open(&folder, &LabelledTextConfig::default()).unwrap_err();
     assert!(error.to_string().contains("is not UTF-8"), "{error}");
+}
+
+#[test]
+fn multi30k_has_its_counts() {
+    let Some(folder) = folder("multi30k") else {
+        return;
+    };
+    let config = ParallelTextConfig {
+        source_language: Some("de".to_owned()),
+        target_language: Some("en".to_owned()),
+        ..ParallelTextConfig::default()
+    };
+    let mut set = ParallelText::open(&folder, &config).unwrap();
+    let info = set.info().clone();
+    assert_eq!(
+        (info.train, info.valid, info.test),
+        (29_000, Some(1014), Some(1000))
+    );
+    assert_eq!(
+        (info.skipped, info.files[4].name.as_str()),
+        (0, "test_2016_flickr.de.gz")
+    );
+    assert_eq!(info.files[0].sha256[..8], *"726e39b2");
+    // Sides that were shifted against each other would not have lengths that go together.
+    let lengths = set
+        .train()
+        .0
+        .iter()
+        .map(|(de, en)| (words(de).len(), words(en).len()));
+    let near = lengths.filter(|(de, en)| de.abs_diff(*en) <= 4).count();
+    assert!(near > 26_000, "{near}");
+    let dropped = set.clean(&PairFilter::default()).unwrap();
+    assert!(dropped.total() < 100, "{dropped:?}");
+    assert_eq!(set.info().test, Some(1000));
+    let other = ParallelTextConfig {
+        test: Some("test_2017_mscoco".to_owned()),
+        ..config
+    };
+    let set = ParallelText::open(&folder, &other).unwrap();
+    assert_eq!(set.info().test, Some(461));
 }

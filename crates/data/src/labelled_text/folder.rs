@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{LabelledTextConfig, Row, Rows, row, table};
 use crate::parts::Parts;
 use crate::sentiment::CLASSES;
+use crate::table::is_table;
 use crate::{Encoding, Error, Result};
 
 /// Sub-folders that are parts and not classes.
@@ -22,7 +23,7 @@ pub(super) fn read(folder: &Path, config: &LabelledTextConfig) -> Result<Rows> {
         let (negative, positive) = (lines(negative, CLASSES[0])?, lines(positive, CLASSES[1])?);
         return Ok(one_part([negative, positive].concat()));
     }
-    if files.iter().any(|path| table::is_table(path)) {
+    if files.iter().any(|path| is_table(path)) {
         return tables(folder, config);
     }
     if folders.is_empty() {
@@ -33,15 +34,9 @@ pub(super) fn read(folder: &Path, config: &LabelledTextConfig) -> Result<Rows> {
 
 /// A table for each part, or a single one.
 fn tables(folder: &Path, config: &LabelledTextConfig) -> Result<Rows> {
-    let read = |path: PathBuf| table::read(&path, config);
-    match Parts::find(folder)? {
-        Parts::Single(path) => Ok([Some(read(path)?), None, None]),
-        Parts::Several { train, valid, test } => Ok([
-            Some(read(train)?),
-            valid.map(read).transpose()?,
-            test.map(read).transpose()?,
-        ]),
-    }
+    let read = |path: Option<PathBuf>| path.map(|path| table::read(&path, config)).transpose();
+    let [train, valid, test] = Parts::find(folder)?.each();
+    Ok([read(train)?, read(valid)?, read(test)?])
 }
 
 /// The files and the folders in a folder that are not hidden, sorted.
