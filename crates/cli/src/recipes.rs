@@ -23,6 +23,10 @@ macro_rules! by_recipe {
                 type $recipe = mapsto_models::lstm::sentiment::Recipe;
                 $body
             }
+            "translate" => {
+                type $recipe = mapsto_models::seq2seq::Recipe;
+                $body
+            }
             _ => Err($crate::recipes::unknown(name)),
         }
     }};

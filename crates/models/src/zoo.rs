@@ -34,4 +34,10 @@ pub const ZOO: &[Entry] = &[
         presets: &crate::lstm::sentiment::PRESETS,
         data: "embedded opinions, a table (.csv, .tsv, .jsonl), or a folder of texts by class",
     },
+    Entry {
+        name: "translate",
+        task: "write a sentence in another language, with where it looked for each piece",
+        presets: &crate::seq2seq::PRESETS,
+        data: "embedded numbers and dates in words, two files, a table, or a folder such as Multi30k",
+    },
 ];

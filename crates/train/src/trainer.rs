@@ -180,10 +180,43 @@ impl<O> Trainer<O> {
         F: Into<BoxError>,
     {
         self.run(epochs, batches, |trainer| {
-            let mut measure = trainer.measure.fresh();
-            let never = AtomicBool::new(false);
-            evaluate_into(&mut measure, &trainer.objective, validation(), &never).map(Some)
+            trainer.validate(validation()).map(Some)
         })
+    }
+
+    /// [`fit`](Self::fit) with figures from `score` after each epoch, for what a pass over batches
+    /// cannot measure.
+    ///
+    /// # Errors
+    /// As for [`fit`](Self::fit).
+    pub fn fit_scored<B, I, E>(
+        &mut self,
+        epochs: usize,
+        batches: impl Fn(usize) -> I,
+        score: impl Fn(&Self) -> Result<Scores>,
+    ) -> Result<History>
+    where
+        O: Objective<B>,
+        I: IntoIterator<Item = Result<B, E>>,
+        E: Into<BoxError>,
+    {
+        self.run(epochs, batches, |trainer| score(trainer).map(Some))
+    }
+
+    /// [`evaluate`](Self::evaluate) that goes on to its end when it is interrupted, as that of an
+    /// epoch does.
+    ///
+    /// # Errors
+    /// When a batch cannot be had, an op fails, or there is no batch.
+    pub fn validate<B, E: Into<BoxError>>(
+        &self,
+        batches: impl IntoIterator<Item = Result<B, E>>,
+    ) -> Result<Scores>
+    where
+        O: Objective<B>,
+    {
+        let never = AtomicBool::new(false);
+        evaluate_into(&mut self.measure.fresh(), &self.objective, batches, &never)
     }
 
     /// Measures the model on batches, with dropout and the like off.

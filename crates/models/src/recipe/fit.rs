@@ -49,7 +49,7 @@ pub(crate) fn watched<O>(
 pub(crate) struct Passes<T, V, S> {
     /// The batches of an epoch.
     pub(crate) train: T,
-    /// Those of the validation set, if there is one.
+    /// Measures the model after each epoch, if there is a validation set.
     pub(crate) validation: Option<V>,
     /// Measures the finished model.
     pub(crate) test: S,
@@ -57,18 +57,21 @@ pub(crate) struct Passes<T, V, S> {
 
 /// Trains, going on from the last checkpoint if `resume`, tests the best weights, and writes
 /// figures and result into the folder.
-pub(crate) fn fit<O, B, I, J, E>(
+pub(crate) fn fit<O, B, I, E>(
     mut trainer: Trainer<O>,
     store: &ParamStore,
     run: &RunFolder,
     resume: bool,
     settings: &TrainSettings,
-    passes: Passes<impl Fn(usize) -> I, impl Fn() -> J, impl FnOnce(&Trainer<O>) -> Result<Scores>>,
+    passes: Passes<
+        impl Fn(usize) -> I,
+        impl Fn(&Trainer<O>) -> Result<Scores, TrainError>,
+        impl FnOnce(&Trainer<O>) -> Result<Scores>,
+    >,
 ) -> Result<Report>
 where
     O: Objective<B>,
     I: Iterator<Item = Result<B, E>>,
-    J: Iterator<Item = Result<B, E>>,
     E: Into<BoxError>,
 {
     let started = Instant::now();
@@ -85,7 +88,7 @@ where
     };
     let batches = |epoch| (passes.train)(epoch).take(limit);
     let history = match &passes.validation {
-        Some(validation) => trainer.fit_validated(settings.epochs, batches, validation)?,
+        Some(validation) => trainer.fit_scored(settings.epochs, batches, validation)?,
         None => trainer.fit(settings.epochs, batches)?,
     };
     let training_seconds = started.elapsed().as_secs_f64();

@@ -15,9 +15,9 @@
 //! translation by jointly learning to align and translate", 2015; Minh-Thang Luong, Hieu Pham,
 //! Christopher Manning, "Effective approaches to attention-based neural machine translation", 2015.
 
-use mapsto_nn::{Embedding, EmbeddingConfig};
+use mapsto_nn::{Embedding, EmbeddingConfig, Summary, SummaryPart};
 use mapsto_tensor::ops::{self, Targets};
-use mapsto_tensor::{D, Init, Result, Tensor, VarBuilder, bail};
+use mapsto_tensor::{D, DType, Device, Init, ParamStore, Result, Tensor, VarBuilder, bail};
 use serde::{Deserialize, Serialize};
 
 use super::PAD;
@@ -135,6 +135,28 @@ impl Seq2Seq {
     /// What it was made of.
     pub fn config(&self) -> &Seq2SeqConfig {
         &self.config
+    }
+
+    /// Where its parameters are.
+    pub fn device(&self) -> Device {
+        self.decoder.softmax().0.device().clone()
+    }
+
+    /// The table of its parts, for one pair of ten words; its parameters are in `store`.
+    ///
+    /// # Errors
+    /// When the network cannot run.
+    pub fn summary(&self, store: &ParamStore) -> Result<Summary> {
+        let words = Tensor::zeros((1, 10), DType::U32, &store.device())?;
+        let encoded = self.encode(&words, &[10], false)?;
+        let lookback = self.lookback(&encoded)?;
+        let words = words.t()?.contiguous()?;
+        let walk = self.walk(&words, &lookback, &encoded.states, false)?;
+        let parts: [SummaryPart<'_>; 2] = [
+            ("encoder", "Encoder", &|| Ok(encoded.memory.clone())),
+            ("decoder", "Decoder", &|| self.logits(&walk.features)),
+        ];
+        Summary::of_parts(store, &parts)
     }
 
     /// Reads sources `(N, S)` of these lengths.

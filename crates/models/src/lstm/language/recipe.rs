@@ -88,7 +88,10 @@ impl crate::recipe::Recipe for Recipe {
         let trainer = self.trainer(run, options)?;
         let passes = Passes {
             train: |epoch| batches(&self.train, epoch),
-            validation: self.validation.as_ref().map(|text| || batches(text, 0)),
+            validation: self
+                .validation
+                .as_ref()
+                .map(|text| |trainer: &Trainer<_>| trainer.validate(batches(text, 0))),
             test: |trainer: &Trainer<NextToken>| self.test(trainer),
         };
         let settings = &self.settings.train;

@@ -98,7 +98,7 @@ impl crate::recipe::Recipe for Recipe {
             validation: self
                 .validation
                 .as_ref()
-                .map(|validation| || validation.epoch(0)),
+                .map(|set| |trainer: &Trainer<_>| trainer.validate(set.epoch(0))),
             test: |trainer: &Trainer<_>| Ok(trainer.evaluate(self.test.epoch(0))?),
         };
         let settings = &self.settings.train;

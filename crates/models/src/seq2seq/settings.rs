@@ -1,0 +1,236 @@
+//! Everything that decides a run of the translator, as written in `config.toml`.
+
+use mapsto_data::numbers::{Kind, Language};
+use mapsto_data::{Encoding, PairFilter};
+use serde::{Deserialize, Serialize};
+
+use super::network::AttentionKind;
+use crate::error::Result;
+use crate::lstm::language::Cell;
+use crate::recipe::{
+    self, OptimSettings, Schedule, TrainSettings, at_least_0, at_least_1, check, one_of,
+    probability, share,
+};
+
+/// Names of the presets, the default first.
+pub const PRESETS: [&str; 2] = ["numbers", "multi30k"];
+
+/// All settings.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The network.
+    pub model: ModelSettings,
+    /// The pairs.
+    pub data: DataSettings,
+    /// Which train pairs are kept, and the form of all texts.
+    pub filter: PairFilter,
+    /// How translations are searched.
+    pub search: SearchSettings,
+    /// The optimizer.
+    pub optim: OptimSettings,
+    /// The loop.
+    pub train: TrainSettings,
+}
+
+/// Which network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelSettings {
+    /// The preset that the settings began as.
+    pub preset: String,
+    /// `gru` or `lstm`.
+    pub cell: Cell,
+    /// `none`, `additive`, `dot`, `general` or `concat`.
+    pub attention: AttentionKind,
+    /// Size of the embeddings.
+    pub embedding: usize,
+    /// Units of the encoder in each direction.
+    pub encoder_hidden: usize,
+    /// Units of the decoder.
+    pub hidden: usize,
+    /// Units of additive and concat attention.
+    pub attention_size: usize,
+    /// Dropout of embeddings and readout.
+    pub dropout: f64,
+    /// Share of each word that is spread over all while training.
+    pub smoothing: f64,
+}
+
+/// Which pairs, and how they are cut into pieces.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataSettings {
+    /// `numbers` for the embedded pairs, a table, a folder with files for each language, or the
+    /// file to translate from where `target` is that to translate to.
+    pub source: String,
+    /// The file of translations, a line for each of `source`; empty for a table or folder.
+    pub target: String,
+    /// What the files to translate end in, such as `de`; or a table's column.
+    pub source_language: String,
+    /// What the files of translations end in; or a table's column. Of `numbers` `french`, `german`
+    /// or `chinese`.
+    pub target_language: String,
+    /// The test set of a folder that has several.
+    pub test: String,
+    /// `utf8`, `latin1` or `windows-1252`.
+    pub encoding: Encoding,
+    /// `numbers`, `dates` or `both`, of the embedded pairs.
+    pub kind: Kind,
+    /// Embedded pairs to train on.
+    pub train_samples: usize,
+    /// Embedded pairs to choose the best epoch by.
+    pub valid_samples: usize,
+    /// Embedded pairs to test on.
+    pub test_samples: usize,
+    /// Share of the training part held out for validation, and again for the test, where the
+    /// source has no such part; in `[0, 0.5)`.
+    pub held_out: f64,
+    /// Pieces of words that are learned, of both languages together.
+    pub vocab_size: usize,
+    /// Pieces that are rarer are not learned.
+    pub min_frequency: u64,
+}
+
+/// How translations are searched.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SearchSettings {
+    /// Beginnings that are kept; 1 for the greedy search.
+    pub beam: usize,
+    /// Strength of the preference for long translations.
+    pub length_penalty: f64,
+    /// Most pieces of a translation.
+    pub max_len: usize,
+}
+
+impl Default for ModelSettings {
+    fn default() -> Self {
+        Self {
+            preset: PRESETS[0].to_owned(),
+            cell: Cell::Gru,
+            attention: AttentionKind::Additive,
+            embedding: 64,
+            encoder_hidden: 64,
+            hidden: 128,
+            attention_size: 64,
+            dropout: 0.0,
+            smoothing: 0.0,
+        }
+    }
+}
+
+impl Default for DataSettings {
+    fn default() -> Self {
+        Self {
+            source: "numbers".to_owned(),
+            target: String::new(),
+            source_language: String::new(),
+            target_language: "french".to_owned(),
+            test: String::new(),
+            encoding: Encoding::Utf8,
+            kind: Kind::Numbers,
+            train_samples: 30_000,
+            valid_samples: 500,
+            test_samples: 2_000,
+            held_out: 0.02,
+            vocab_size: 320,
+            min_frequency: 2,
+        }
+    }
+}
+
+impl Default for SearchSettings {
+    fn default() -> Self {
+        Self {
+            beam: 1,
+            length_penalty: 1.0,
+            max_len: 100,
+        }
+    }
+}
+
+impl recipe::Settings for Settings {
+    const PRESETS: &'static [&'static str] = &PRESETS;
+    const EMBEDDED: &'static [&'static str] = &["numbers"];
+
+    fn preset(name: &str) -> Result<Self> {
+        one_of("model.preset", name, &PRESETS)?;
+        let mut settings = Self::default();
+        name.clone_into(&mut settings.model.preset);
+        settings.optim = OptimSettings {
+            lr: 2e-3,
+            clip_norm: 1.0,
+            schedule: Schedule::Cosine,
+            ..OptimSettings::default()
+        };
+        settings.train = TrainSettings {
+            epochs: 8,
+            batch_size: 64,
+            ..TrainSettings::default()
+        };
+        if name == "multi30k" {
+            settings.model = ModelSettings {
+                embedding: 256,
+                encoder_hidden: 256,
+                hidden: 512,
+                attention_size: 512,
+                dropout: 0.3,
+                smoothing: 0.1,
+                ..settings.model
+            };
+            settings.data = DataSettings {
+                source: "multi30k".to_owned(),
+                source_language: "de".to_owned(),
+                target_language: "en".to_owned(),
+                vocab_size: 8_000,
+                ..settings.data
+            };
+            settings.optim.lr = 1e-3;
+            settings.optim.decay_after = 6;
+            settings.train.epochs = 12;
+        }
+        Ok(settings)
+    }
+
+    fn validate(&self) -> Result<()> {
+        let (model, data, search) = (&self.model, &self.data, &self.search);
+        one_of("model.preset", &model.preset, &PRESETS)?;
+        at_least_1("model.embedding", model.embedding)?;
+        at_least_1("model.encoder_hidden", model.encoder_hidden)?;
+        at_least_1("model.hidden", model.hidden)?;
+        at_least_1("model.attention_size", model.attention_size)?;
+        probability("model.dropout", model.dropout)?;
+        probability("model.smoothing", model.smoothing)?;
+        at_least_1("data.train_samples", data.train_samples)?;
+        at_least_1("data.valid_samples", data.valid_samples)?;
+        at_least_1("data.test_samples", data.test_samples)?;
+        let half = (0.0..0.5).contains(&data.held_out);
+        check(half, "data.held_out", &data.held_out, "in [0, 0.5)")?;
+        share("data.held_out", data.held_out)?;
+        at_least_1("search.beam", search.beam)?;
+        at_least_1("search.max_len", search.max_len)?;
+        at_least_0("search.length_penalty", search.length_penalty)?;
+        if data.source == "numbers" {
+            data.target_language.parse::<Language>()?;
+        }
+        self.optim.validate()?;
+        self.train.validate(true, "0 or more")
+    }
+
+    fn train(&self) -> &TrainSettings {
+        &self.train
+    }
+
+    fn train_mut(&mut self) -> &mut TrainSettings {
+        &mut self.train
+    }
+
+    fn source(&self) -> &str {
+        &self.data.source
+    }
+
+    fn source_mut(&mut self) -> &mut String {
+        &mut self.data.source
+    }
+}
