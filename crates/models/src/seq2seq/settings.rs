@@ -169,6 +169,8 @@ impl recipe::Settings for Settings {
             batch_size: 64,
             ..TrainSettings::default()
         };
+        // Small numbers come again and again, or they would be as rare as any other.
+        settings.filter.drop_duplicates = name != "numbers";
         if name == "multi30k" {
             settings.model = ModelSettings {
                 embedding: 256,
