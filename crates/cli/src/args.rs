@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Predict(PredictArgs),
     /// Let a trained language model write.
     Generate(GenerateArgs),
+    /// Translate texts, or the lines of a file or of standard input.
+    Translate(TranslateArgs),
     /// Show the layers of a recipe's network, or of a run's.
     Summary(Box<SummaryArgs>),
     /// List the model zoo.
@@ -119,6 +121,19 @@ pub(crate) struct SettingArgs {
     /// The column of a table that holds the labels.
     #[arg(long, value_name = "NAME")]
     pub(crate) label_column: Option<String>,
+    /// The file to translate from, a sentence a line.
+    #[arg(long, value_name = "FILE", conflicts_with = "data", requires = "tgt")]
+    pub(crate) src: Option<String>,
+    /// The file of translations, a line for each of --src.
+    #[arg(long, value_name = "FILE", requires = "src")]
+    pub(crate) tgt: Option<String>,
+    /// What a folder's files to translate end in, such as de; or a table's column.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) source_language: Option<String>,
+    /// What a folder's files of translations end in; or a table's column; of `numbers` french, german
+    /// or chinese.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) target_language: Option<String>,
     /// Steps of a language model's window.
     #[arg(long, value_name = "STEPS")]
     pub(crate) seq_len: Option<usize>,
@@ -231,6 +246,29 @@ pub(crate) struct GenerateArgs {
     /// The same seed writes the same text.
     #[arg(long, default_value_t = 42)]
     pub(crate) seed: u64,
+    /// cpu, cuda, cuda:N, metal or auto.
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TranslateArgs {
+    /// A run folder or a checkpoint file.
+    pub(crate) run: PathBuf,
+    /// The texts; without any, the lines of a file or of standard input.
+    pub(crate) texts: Vec<String>,
+    /// A file with a text a line.
+    #[arg(long, value_name = "FILE", conflicts_with = "texts")]
+    pub(crate) file: Option<PathBuf>,
+    /// Beginnings that the search keeps; 1 for the quickest; default that of the run.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) beam: Option<usize>,
+    /// Above 0 the search prefers longer translations; default that of the run.
+    #[arg(long, value_name = "ALPHA", allow_negative_numbers = true)]
+    pub(crate) length_penalty: Option<f64>,
+    /// Translations of each text, each with its score.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) n_best: usize,
     /// cpu, cuda, cuda:N, metal or auto.
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,

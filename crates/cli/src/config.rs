@@ -210,6 +210,10 @@ fn flags(args: &SettingArgs) -> Vec<(&'static str, Value)> {
     let all = [
         ("model.preset", text(&args.preset)),
         ("data.source", text(&args.data)),
+        ("data.source", text(&args.src)),
+        ("data.target", text(&args.tgt)),
+        ("data.source_language", text(&args.source_language)),
+        ("data.target_language", text(&args.target_language)),
         ("data.val_fraction", number(args.val_fraction)),
         ("data.workers", size(args.workers)),
         ("data.unit", text(&args.unit)),

@@ -8,6 +8,7 @@ use mapsto_data::{Part, Split};
 use mapsto_models::cnn::{self, CnnPipeline};
 use mapsto_models::lstm::language::{self, Writer};
 use mapsto_models::lstm::sentiment::{self, SentimentPipeline};
+use mapsto_models::seq2seq::{self, Translator};
 use mapsto_models::{Settings, kind_of};
 use mapsto_tensor::parse_device;
 use mapsto_train::{RunFolder, Scores};
@@ -81,6 +82,16 @@ fn measure(args: &EvalArgs, path: &Path) -> Result<(String, Scores)> {
             let (settings, foreign): (sentiment::Settings, _) = settings(args)?;
             let model = SentimentPipeline::load(path, &parse_device(&settings.train.device)?)?;
             let scores = model.evaluate(&settings, part(args), foreign)?;
+            (settings.data.source, scores)
+        }
+        "translate" => {
+            let (settings, _): (seq2seq::Settings, _) = settings(args)?;
+            if args.split == "valid" {
+                let text = "--split valid: measure translations of train or test";
+                return Err(Usage(text.to_owned()).into());
+            }
+            let model = Translator::load(path, &parse_device(&settings.train.device)?)?;
+            let scores = model.evaluate(&settings, args.split == "train")?;
             (settings.data.source, scores)
         }
         // Its loader says what the other kinds are.

@@ -89,10 +89,12 @@ fn settings<S: Settings>(args: &TrainArgs, resumed: Option<&RunFolder>) -> Resul
     let Some(run) = resumed else {
         let mut settings: S = config::resolve(&args.settings)?;
         // The run can then be resumed from anywhere.
-        if let Ok(path) = std::fs::canonicalize(settings.source())
-            && !S::EMBEDDED.contains(&settings.source())
-        {
-            *settings.source_mut() = path.display().to_string();
+        for name in settings.paths_mut() {
+            if let Ok(path) = std::fs::canonicalize(&*name)
+                && !S::EMBEDDED.contains(&name.as_str())
+            {
+                *name = path.display().to_string();
+            }
         }
         return Ok(settings);
     };
@@ -169,6 +171,7 @@ fn show(recipe: &str, report: &Report, json: bool) -> Result<()> {
 fn next(recipe: &str, run: &str) -> String {
     match recipe {
         "lm" => format!("generate {run}"),
+        "translate" => format!("translate {run} \"a text\""),
         "sentiment" => format!("predict {run} \"a text\""),
         _ => format!("predict {run} picture.png"),
     }

@@ -55,6 +55,11 @@ pub trait Settings: Serialize + DeserializeOwned + Clone {
 
     /// The same, to change it.
     fn source_mut(&mut self) -> &mut String;
+
+    /// All settings that may be paths.
+    fn paths_mut(&mut self) -> Vec<&mut String> {
+        vec![self.source_mut()]
+    }
 }
 
 /// Settings, data and network, all checked before a run folder is made.

@@ -188,6 +188,7 @@ impl recipe::Settings for Settings {
                 vocab_size: 8_000,
                 ..settings.data
             };
+            settings.search.beam = 5;
             settings.optim.lr = 1e-3;
             settings.optim.decay_after = 6;
             settings.train.epochs = 12;
@@ -234,5 +235,9 @@ impl recipe::Settings for Settings {
 
     fn source_mut(&mut self) -> &mut String {
         &mut self.data.source
+    }
+
+    fn paths_mut(&mut self) -> Vec<&mut String> {
+        vec![&mut self.data.source, &mut self.data.target]
     }
 }

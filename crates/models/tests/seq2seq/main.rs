@@ -8,6 +8,7 @@
 
 mod golden;
 mod network;
+mod recipe;
 mod search;
 
 use mapsto_models::lstm::language::Cell;
