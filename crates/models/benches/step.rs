@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use mapsto_data::{Bptt, DataLoader, ImageCollate, ImageSet, Split, digits};
+use mapsto_models::Cell;
 use mapsto_models::cnn::{Classify, CnnConfig, cnn};
 use mapsto_models::lstm::language::{
-    Cell, LanguageDropout, LanguageModel, LanguageModelConfig, NextToken, Window,
+    LanguageDropout, LanguageModel, LanguageModelConfig, NextToken, Window,
 };
 use mapsto_optim::{Adam, Sgd};
 use mapsto_tensor::rng::Generator;

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod cell;
 pub mod cnn;
 mod error;
 mod kind;
@@ -8,6 +9,7 @@ mod recipe;
 pub mod seq2seq;
 mod zoo;
 
+pub use cell::Cell;
 pub use error::{Error, Result};
 pub(crate) use kind::kind;
 pub use kind::kind_of;

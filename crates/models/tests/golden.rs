@@ -6,9 +6,10 @@
     reason = "helpers of tests are tests too"
 )]
 
+use mapsto_models::Cell;
 use mapsto_models::cnn::{Classify, CnnConfig, cnn};
 use mapsto_models::lstm::language::{
-    Cell, LanguageDropout, LanguageModel, LanguageModelConfig, NextToken, Window,
+    LanguageDropout, LanguageModel, LanguageModelConfig, NextToken, Window,
 };
 use mapsto_nn::{BceWithLogitsLoss, Reduction, Sequential, linear};
 use mapsto_optim::{Adam, IntoOptimizer, Sgd};

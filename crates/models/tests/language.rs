@@ -8,8 +8,9 @@
 
 use std::collections::HashMap;
 
+use mapsto_models::Cell;
 use mapsto_models::lstm::language::{
-    Cell, LanguageDropout, LanguageModel, LanguageModelConfig, NextToken, Window,
+    LanguageDropout, LanguageModel, LanguageModelConfig, NextToken, Window,
 };
 use mapsto_tensor::testing::{assert_close, check_gradients, wave};
 use mapsto_tensor::{

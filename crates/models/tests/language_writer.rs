@@ -10,10 +10,10 @@
 use std::path::{Path, PathBuf};
 
 use mapsto_data::{Part, Unit, Vocab, VocabConfig};
+use mapsto_models::Cell;
 use mapsto_models::cnn::{CnnConfig, CnnPipeline, cnn};
 use mapsto_models::lstm::language::{
-    Cell, Description, LanguageDropout, LanguageModel, LanguageModelConfig, Sampling, Settings,
-    Writer,
+    Description, LanguageDropout, LanguageModel, LanguageModelConfig, Sampling, Settings, Writer,
 };
 use mapsto_models::{Error, kind_of};
 use mapsto_tensor::{Checkpoint, CheckpointError, DType, Device, ParamStore, Tensor};

@@ -3,6 +3,7 @@
 pub mod backward;
 pub mod checkpoint;
 mod device;
+mod gemm;
 mod handover;
 pub mod init;
 mod kernel;

@@ -5,17 +5,19 @@
 //! here is hidden: a loop written by hand uses the same parts.
 
 use std::collections::BTreeSet;
+mod events;
 mod resume;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use mapsto_optim::{IntoOptimizer, Optimizer};
 use mapsto_tensor::{ParamStore, StateDict, Tensor, backward, rng};
 use serde_json::Value;
 
-use crate::callback::{Callback, Context, Logs, StopReason};
+use self::events::Event;
+use crate::callback::{Callback, Logs, StopReason};
 use crate::error::{BoxError, Error, Result};
 use crate::evaluate::{Measure, Scores, evaluate_into, loss_value, predict};
 use crate::history::{EpochRecord, History};
@@ -40,15 +42,6 @@ pub struct Trainer<O> {
     stop: Option<StopReason>,
     interrupt: Arc<AtomicBool>,
     description: Value,
-}
-
-/// The events that callbacks see.
-#[derive(Clone, Copy)]
-enum Event {
-    FitStart,
-    Batch,
-    Epoch,
-    FitEnd,
 }
 
 impl<O> Trainer<O> {
@@ -383,60 +376,6 @@ impl<O> Trainer<O> {
         let measured = measure(self);
         self.store.load_state_dict(&trained, true)?;
         measured
-    }
-
-    /// Tells all callbacks, then does what they asked for.
-    fn emit(
-        &mut self,
-        event: Event,
-        epochs: usize,
-        batches: Option<usize>,
-        logs: &Logs,
-    ) -> Result<()> {
-        let mut context = Context {
-            position: self.position,
-            epochs,
-            batches,
-            samples: self.samples,
-            logs,
-            lr: self.optimizer.lr(),
-            store: &self.store,
-            history: &self.history,
-            stop: None,
-            restore: None,
-            snapshot: false,
-        };
-        for callback in &mut self.callbacks {
-            match event {
-                Event::FitStart => callback.on_fit_start(&mut context)?,
-                Event::Batch => callback.on_batch_end(&mut context)?,
-                Event::Epoch => callback.on_epoch_end(&mut context)?,
-                Event::FitEnd => callback.on_fit_end(&mut context)?,
-            }
-        }
-        let Context {
-            mut stop,
-            restore,
-            mut snapshot,
-            ..
-        } = context;
-        if matches!(event, Event::Batch | Event::Epoch) && self.interrupt.load(Ordering::Relaxed) {
-            stop = Some(StopReason::Interrupted);
-            snapshot = true;
-        }
-        if let Some(weights) = restore {
-            self.store.load_state_dict(&weights, true)?;
-        }
-        if snapshot {
-            let snapshot = self.snapshot()?;
-            for callback in &mut self.callbacks {
-                callback.on_snapshot(&snapshot)?;
-            }
-        }
-        if self.stop.is_none() {
-            self.stop = stop;
-        }
-        Ok(())
     }
 }
 

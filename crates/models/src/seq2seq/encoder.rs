@@ -14,7 +14,7 @@ use mapsto_tensor::ops::{self, Unary};
 use mapsto_tensor::{Module, Result, Tensor, VarBuilder};
 
 use super::network::Seq2SeqConfig;
-use crate::lstm::language::Cell;
+use crate::cell::Cell;
 
 /// The reader of the source.
 #[derive(Debug, Clone)]

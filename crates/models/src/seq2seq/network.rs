@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::PAD;
 use super::decoder::{Decoder, Lookback, Walk};
 use super::encoder::{Encoded, Encoder};
-use crate::lstm::language::Cell;
+use crate::cell::Cell;
 
 /// How the decoder looks back at the source.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

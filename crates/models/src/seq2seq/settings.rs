@@ -5,8 +5,8 @@ use mapsto_data::{Encoding, PairFilter};
 use serde::{Deserialize, Serialize};
 
 use super::network::AttentionKind;
+use crate::cell::Cell;
 use crate::error::Result;
-use crate::lstm::language::Cell;
 use crate::recipe::{
     self, OptimSettings, Schedule, TrainSettings, at_least_0, at_least_1, check, one_of,
     probability, share,

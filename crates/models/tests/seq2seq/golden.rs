@@ -1,6 +1,6 @@
 //! The whole model against PyTorch's: its state dict loads with no map.
 
-use mapsto_models::lstm::language::Cell;
+use mapsto_models::Cell;
 use mapsto_models::seq2seq::{AttentionKind, Seq2Seq, Seq2SeqConfig};
 use mapsto_tensor::testing::Golden;
 use mapsto_tensor::{DType, Device, ParamStore, Tensor, backward};
@@ -74,7 +74,7 @@ fn loss_and_gradients_are_pytorchs() {
     let (source, target, lengths) = (ids(&case, "src"), ids(&case, "tgt"), lengths(&case));
     let loss = model.loss((&source, &lengths), &target, 0.0, true).unwrap();
     case.check("loss", &loss);
-    let mut gradients = backward(&loss, &store).unwrap();
+    let gradients = backward(&loss, &store).unwrap();
     gradients.audit().unwrap();
     let expected = case.with_prefix("grad.param.");
     assert_eq!(expected.len(), store.names().len());

@@ -11,7 +11,7 @@ mod network;
 mod recipe;
 mod search;
 
-use mapsto_models::lstm::language::Cell;
+use mapsto_models::Cell;
 use mapsto_models::seq2seq::{AttentionKind, Seq2Seq, Seq2SeqConfig};
 use mapsto_tensor::testing::wave;
 use mapsto_tensor::{DType, Device, ParamStore, Tensor};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mapsto_models::lstm::language::Cell;
+use mapsto_models::Cell;
 use mapsto_models::seq2seq::{AttentionKind, Seq2Seq, Seq2SeqConfig};
 use mapsto_tensor::testing::{assert_close, check_gradients};
 use mapsto_tensor::{DType, Device, ParamStore, Tensor, VarBuilder, backward, rng};

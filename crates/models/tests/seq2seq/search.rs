@@ -1,6 +1,6 @@
 //! Searches against all targets that there are.
 
-use mapsto_models::lstm::language::Cell;
+use mapsto_models::Cell;
 use mapsto_models::seq2seq::{
     AttentionKind, BeamConfig, Found, Seq2Seq, beam_search, greedy_search,
 };

@@ -11,7 +11,7 @@ mod sampling;
 mod settings;
 mod task;
 
-pub use network::{Cell, LanguageDropout, LanguageModel, LanguageModelConfig};
+pub use network::{LanguageDropout, LanguageModel, LanguageModelConfig};
 pub use pipeline::{Description, Writer};
 pub use presets::PRESETS;
 pub use recipe::Recipe;

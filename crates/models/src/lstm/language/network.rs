@@ -25,34 +25,13 @@ use mapsto_nn::{
     CellConfig, Embedding, EmbeddingConfig, Linear, LinearConfig, RecurrentLayer, Summary,
     SummaryPart,
 };
-use mapsto_tensor::ops::{self, Nonlinearity, Order, Recurrence, Targets};
+use mapsto_tensor::ops::{self, Order, Targets};
 use mapsto_tensor::{
     D, DType, Module, ParamStore, Result, Tensor, VarBuilder, bail, init::Initializer,
 };
 use serde::{Deserialize, Serialize};
 
-/// The kind of recurrent cell.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Cell {
-    /// Long short-term memory.
-    #[default]
-    Lstm,
-    /// Gated recurrent unit.
-    Gru,
-    /// Simple cell with tanh.
-    Rnn,
-}
-
-impl Cell {
-    pub(crate) fn recurrence(self) -> Recurrence {
-        match self {
-            Self::Lstm => Recurrence::Lstm,
-            Self::Gru => Recurrence::Gru,
-            Self::Rnn => Recurrence::Rnn(Nonlinearity::Tanh),
-        }
-    }
-}
+use crate::cell::Cell;
 
 /// Where and how a language model drops, each a probability in `[0, 1]`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]

@@ -3,8 +3,9 @@
 use mapsto_data::{Encoding, Unit};
 use serde::{Deserialize, Serialize};
 
-use super::network::{Cell, LanguageDropout};
+use super::network::LanguageDropout;
 use super::presets::{PRESETS, preset};
+use crate::cell::Cell;
 use crate::error::Result;
 use crate::recipe::{
     self, OptimSettings, TrainSettings, at_least_0, at_least_1, one_of, probability,

@@ -1,0 +1,291 @@
+//! Products of matrices, all of them through the gemm crate.
+//!
+//! The bits of a product do not depend on the number of threads.
+
+use rayon::prelude::*;
+
+use crate::kernel::Float;
+
+/// A matrix inside a slice, with any strides.
+#[derive(Clone, Copy)]
+pub(crate) struct Mat<'a, T> {
+    data: &'a [T],
+    rows: usize,
+    cols: usize,
+    row_stride: usize,
+    col_stride: usize,
+}
+
+impl<'a, T> Mat<'a, T> {
+    /// `data` as `rows` by `cols`, row by row.
+    pub(crate) fn new(data: &'a [T], rows: usize, cols: usize) -> Self {
+        assert!(data.len() >= rows * cols, "matrix larger than its data");
+        Self {
+            data,
+            rows,
+            cols,
+            row_stride: cols,
+            col_stride: 1,
+        }
+    }
+
+    /// `rows` rows from `first` on.
+    fn below(self, first: usize, rows: usize) -> Self {
+        assert!(first + rows <= self.rows, "rows beyond the matrix");
+        Self {
+            data: &self.data[first * self.row_stride..],
+            rows,
+            ..self
+        }
+    }
+
+    /// The transpose, without moving anything.
+    pub(crate) fn t(self) -> Self {
+        Self {
+            data: self.data,
+            rows: self.cols,
+            cols: self.rows,
+            row_stride: self.col_stride,
+            col_stride: self.row_stride,
+        }
+    }
+}
+
+/// Who works on a [`gemm`]: this thread, or the pool. The bits are the same.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Spread {
+    Here,
+    Pool,
+}
+
+/// Below this many multiply-adds, handing work to the pool costs more than it saves.
+const SMALL_GEMM: usize = 1 << 16;
+
+/// `c = a b`, or `c += a b` if `accumulate`; `c` is row by row.
+pub(crate) fn gemm<T: Float>(
+    c: &mut [T],
+    a: Mat<'_, T>,
+    b: Mat<'_, T>,
+    accumulate: bool,
+    spread: Spread,
+) {
+    assert!(
+        c.len() >= a.rows * b.cols,
+        "product larger than its destination"
+    );
+    // SAFETY: the assert above, and `c` is borrowed mutably.
+    #[allow(unsafe_code)]
+    unsafe {
+        gemm_into(c.as_mut_ptr(), a, b, accumulate, spread);
+    }
+}
+
+/// `a b` as a new matrix, row by row. Nothing is written before the product, which matters where
+/// that is large and quickly made.
+pub(crate) fn product<T: Float>(a: Mat<'_, T>, b: Mat<'_, T>, spread: Spread) -> Vec<T> {
+    let count = a.rows * b.cols;
+    let mut c = Vec::with_capacity(count);
+    // SAFETY: there is room for `count` elements, and without `accumulate` all of them are
+    // written and none is read.
+    #[allow(unsafe_code)]
+    unsafe {
+        gemm_into(c.as_mut_ptr(), a, b, false, spread);
+        c.set_len(count);
+    }
+    c
+}
+
+/// A turned left factor of this many elements is repacked inside the caches of a core. The
+/// product of a far larger one is made in blocks of rows of that size, a thread each.
+const TALL: usize = 1 << 19;
+
+/// A place that the blocks of a product write to.
+#[derive(Clone, Copy)]
+struct Address<T>(*mut T);
+
+// SAFETY: an address may go anywhere; writing to it is unsafe.
+#[allow(unsafe_code)]
+unsafe impl<T: Send> Send for Address<T> {}
+#[allow(unsafe_code)]
+unsafe impl<T: Send> Sync for Address<T> {}
+
+impl<T> Address<T> {
+    /// # Safety
+    /// The element must be inside what the address was taken of.
+    #[allow(unsafe_code)]
+    unsafe fn row(&self, first: usize) -> *mut T {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.add(first) }
+    }
+}
+
+/// # Safety
+/// `c` must be valid for writes of `a.rows * b.cols` elements, and for reads if `accumulate`.
+#[allow(unsafe_code)]
+unsafe fn gemm_into<T: Float>(
+    c: *mut T,
+    a: Mat<'_, T>,
+    b: Mat<'_, T>,
+    accumulate: bool,
+    spread: Spread,
+) {
+    let (m, n, k) = (a.rows, b.cols, a.cols);
+    assert_eq!(k, b.rows, "inner dimensions differ");
+    if m == 0 || n == 0 {
+        return;
+    }
+    if k == 0 {
+        if !accumulate {
+            // SAFETY: the caller's promise; all bits zero is the float 0.
+            unsafe { c.write_bytes(0, m * n) };
+        }
+        return;
+    }
+    let parallelism = if spread == Spread::Here || m * n * k <= SMALL_GEMM {
+        gemm::Parallelism::None
+    } else if a.col_stride != 1 && m * k > 8 * TALL {
+        let rows = (TALL / k).max(1).next_multiple_of(48);
+        let c = Address(c);
+        return (0..m.div_ceil(rows)).into_par_iter().for_each(|block| {
+            let first = block * rows;
+            let a = a.below(first, rows.min(m - first));
+            // SAFETY: the blocks are apart from each other, and inside the whole.
+            unsafe { gemm_into(c.row(first * n), a, b, accumulate, Spread::Here) };
+        });
+    } else {
+        gemm::Parallelism::Rayon(rayon::current_num_threads())
+    };
+    let (alpha, beta) = (T::one(), T::one());
+    // SAFETY: `Mat::new` and the assert above keep every address of `a` and `b` inside its
+    // slice, the caller does so for `c`, and T is f32 or f64, which gemm takes.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            c,
+            1,
+            n as isize,
+            accumulate,
+            a.data.as_ptr(),
+            a.col_stride as isize,
+            a.row_stride as isize,
+            b.data.as_ptr(),
+            b.col_stride as isize,
+            b.row_stride as isize,
+            alpha,
+            beta,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn product(m: usize, n: usize, k: usize, a: &[f64], b: &[f64]) -> Vec<f64> {
+        let mut c = vec![0.0; m * n];
+        for i in 0..m {
+            for j in 0..n {
+                c[i * n + j] = (0..k).map(|l| a[i * k + l] * b[l * n + j]).sum();
+            }
+        }
+        c
+    }
+
+    #[test]
+    fn gemm_equals_the_definition_with_transposes_and_accumulation() {
+        let (m, n, k) = (5, 7, 3);
+        let a: Vec<f64> = (0..m * k).map(|i| (i as f64 * 0.7).sin()).collect();
+        let b: Vec<f64> = (0..k * n).map(|i| (i as f64 * 1.3).cos()).collect();
+        let expected = product(m, n, k, &a, &b);
+        let at: Vec<f64> = (0..m * k).map(|i| a[i % m * k + i / m]).collect();
+        let mut c = vec![1.0; m * n];
+        gemm(
+            &mut c,
+            Mat::new(&at, k, m).t(),
+            Mat::new(&b, k, n),
+            true,
+            Spread::Here,
+        );
+        for (c, e) in c.iter().zip(&expected) {
+            assert!((c - 1.0 - e).abs() < 1e-12);
+        }
+        gemm(
+            &mut c,
+            Mat::new(&a, m, k),
+            Mat::new(&b, k, n),
+            false,
+            Spread::Pool,
+        );
+        for (c, e) in c.iter().zip(&expected) {
+            assert!((c - e).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn tall_turned_products_are_made_of_blocks() {
+        let (m, n, k) = (1001, 3, 4300);
+        let a: Vec<f64> = (0..m * k).map(|i| (i as f64 * 0.7).sin()).collect();
+        let b: Vec<f64> = (0..k * n).map(|i| (i as f64 * 1.3).cos()).collect();
+        let turned: Vec<f64> = (0..m * k).map(|i| a[i % k * m + i / k]).collect();
+        let expected = product(m, n, k, &turned, &b);
+        let mut c = vec![1.0; m * n];
+        let a = Mat::new(&a, k, m).t();
+        gemm(&mut c, a, Mat::new(&b, k, n), true, Spread::Pool);
+        for (c, e) in c.iter().zip(&expected) {
+            assert!((c - 1.0 - e).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn gemm_of_nothing_is_zero() {
+        let mut c = vec![3.0_f32; 4];
+        gemm(
+            &mut c,
+            Mat::new(&[], 2, 0),
+            Mat::new(&[], 0, 2),
+            false,
+            Spread::Here,
+        );
+        assert_eq!(c, [0.0; 4]);
+    }
+
+    #[test]
+    fn gemm_gives_the_same_bits_at_any_thread_count() {
+        for (m, n, k) in [
+            (32, 676, 9),
+            (128, 5408, 32),
+            (32, 128, 5408),
+            (10, 33, 129),
+            (1000, 20, 4300),
+        ] {
+            let a: Vec<f32> = (0..m * k).map(|i| (i as f32 * 0.37).sin()).collect();
+            let b: Vec<f32> = (0..k * n).map(|i| (i as f32 * 0.11).cos()).collect();
+            let run = |threads: usize| {
+                let pool = rayon::ThreadPoolBuilder::new()
+                    .num_threads(threads)
+                    .build()
+                    .unwrap();
+                let mut c = vec![0.0; m * n];
+                pool.install(|| {
+                    gemm(
+                        &mut c,
+                        Mat::new(&a, k, m).t(),
+                        Mat::new(&b, k, n),
+                        false,
+                        Spread::Pool,
+                    )
+                });
+                c
+            };
+            let one = run(1);
+            assert_eq!(one, run(2), "{m}x{n}x{k}");
+            assert_eq!(one, run(3), "{m}x{n}x{k}");
+        }
+    }
+}
