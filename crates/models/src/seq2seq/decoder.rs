@@ -2,8 +2,8 @@
 //!
 //! With additive attention the layer looks back before each step
 //! ([`AttentionDecoder`](mapsto_nn::AttentionDecoder)); with the others it walks first and looks back
-//! after each step ([`Attention`](mapsto_nn::Attention)); with none it gets the source's first state
-//! with each word. What the softmax sees is `[s; c; e]` of state, context and word, or with a readout
+//! after each step ([`Attention`](mapsto_nn::Attention)); with none it gets the state that the
+//! source ended in with each word. What the softmax sees is `[s; c; e]` of state, context and word, or with a readout
 //! `tanh(W [s; c; e] + b)`.
 //!
 //! **Shape:** words `(T, N)` in u32 → what the softmax sees, `(T N, width)`.

@@ -27,8 +27,6 @@ pub struct Description {
     pub search: BeamConfig,
     /// The pieces of words of both languages, as `tokenizer.json`.
     pub tokenizer: Value,
-    /// Whether it learned from small letters alone.
-    pub lowercase: bool,
     /// Name of the pairs it learned from.
     pub data: String,
     /// From which language to which, where that is known.
@@ -134,13 +132,7 @@ impl Translator {
         texts: &[T],
         search: &BeamConfig,
     ) -> Result<Vec<Vec<Translation>>> {
-        translate(
-            &self.model,
-            &self.tokenizer,
-            texts,
-            self.description.lowercase,
-            search,
-        )
+        translate(&self.model, &self.tokenizer, texts, search)
     }
 }
 
@@ -149,17 +141,9 @@ pub(super) fn translate<T: AsRef<str>>(
     model: &Seq2Seq,
     tokenizer: &Tokenizer,
     texts: &[T],
-    lowercase: bool,
     search: &BeamConfig,
 ) -> Result<Vec<Vec<Translation>>> {
-    let ids = |text: &T| {
-        let text = text.as_ref().trim();
-        if lowercase {
-            tokenizer.encode(&text.to_lowercase())
-        } else {
-            tokenizer.encode(text)
-        }
-    };
+    let ids = |text: &T| tokenizer.encode(text.as_ref().trim());
     let sources = texts.iter().map(ids).collect::<Result<Vec<_>, _>>()?;
     // Texts of about the same length together, so that little is padding.
     let mut order: Vec<usize> = (0..sources.len())

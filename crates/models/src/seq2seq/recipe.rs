@@ -71,7 +71,6 @@ impl crate::recipe::Recipe for Recipe {
             search,
             tokenizer: serde_json::from_str(&tokenizer.to_json()?)
                 .map_err(|error| Error::Config(format!("the tokenizer: {error}")))?,
-            lowercase: settings.filter.lowercase,
             data: info.name.clone(),
             languages: [info.source_language.clone(), info.target_language.clone()],
         };
@@ -154,14 +153,7 @@ impl Recipe {
 
     /// Adds BLEU and exact matches, and shows some translations.
     fn judge(&self, held: &Held, search: &BeamConfig, scores: Scores) -> Result<Scores> {
-        let lowercase = self.description.lowercase;
-        let found = translate(
-            &self.model,
-            &self.tokenizer,
-            &held.sources,
-            lowercase,
-            search,
-        )?;
+        let found = translate(&self.model, &self.tokenizer, &held.sources, search)?;
         judge(held, &best(found), scores)
     }
 }

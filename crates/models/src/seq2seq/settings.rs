@@ -9,7 +9,7 @@ use crate::cell::Cell;
 use crate::error::Result;
 use crate::recipe::{
     self, OptimSettings, Schedule, TrainSettings, at_least_0, at_least_1, check, one_of,
-    probability, share,
+    probability,
 };
 
 /// Names of the presets, the default first.
@@ -210,7 +210,6 @@ impl recipe::Settings for Settings {
         at_least_1("data.test_samples", data.test_samples)?;
         let half = (0.0..0.5).contains(&data.held_out);
         check(half, "data.held_out", &data.held_out, "in [0, 0.5)")?;
-        share("data.held_out", data.held_out)?;
         at_least_1("search.beam", search.beam)?;
         at_least_1("search.max_len", search.max_len)?;
         at_least_0("search.length_penalty", search.length_penalty)?;

@@ -59,7 +59,7 @@ pub(super) fn forward<T: Float, C: Cell>(
             c: &mut c,
             kept: &mut kept[if keep { step } else { 0 } * block..][..block],
         };
-        take_step(cell, sizes, all, &mut y[step * units..][..units], |row| {
+        take_step(cell, hidden, all, &mut y[step * units..][..units], |row| {
             order.takes(row, step)
         });
     }
@@ -72,14 +72,13 @@ pub(super) fn forward<T: Float, C: Cell>(
 }
 
 /// A step of the rows that take it; `y` of the others stays 0.
-fn take_step<T: Float, C: Cell>(
+pub(super) fn take_step<T: Float, C: Cell>(
     cell: C,
-    sizes: &Sizes,
+    hidden: usize,
     all: Step<'_, T>,
     y: &mut [T],
     takes: impl Fn(usize) -> bool + Sync,
 ) {
-    let hidden = sizes.hidden;
     let (width, kept_width) = (C::GATES * hidden, C::KEPT * hidden);
     let states = all
         .h

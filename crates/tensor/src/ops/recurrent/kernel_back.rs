@@ -39,7 +39,7 @@ pub(super) fn backward<T: Float, C: Cell>(
             dproduct: gates,
             dlast: &mut dlast[if C::PRODUCT_APART { step } else { 0 } * units..][..units],
         };
-        take_step_back(cell, sizes, all, |row| order.takes(row, step));
+        take_step_back(cell, hidden, all, |row| order.takes(row, step));
         let gates = Mat::new(gates, batch, width);
         weight.product(&mut dh, gates, true);
     }
@@ -63,13 +63,12 @@ pub(super) fn backward<T: Float, C: Cell>(
 }
 
 /// A step back of the rows that took it; the others' gates get no gradient.
-fn take_step_back<T: Float, C: Cell>(
+pub(super) fn take_step_back<T: Float, C: Cell>(
     cell: C,
-    sizes: &Sizes,
+    hidden: usize,
     all: StepBack<'_, T>,
     took: impl Fn(usize) -> bool + Sync,
 ) {
-    let hidden = sizes.hidden;
     let (width, kept_width) = (C::GATES * hidden, C::KEPT * hidden);
     let states = all
         .dh

@@ -4,9 +4,9 @@ use rayon::prelude::*;
 
 use super::super::cell::{Cell, Step};
 use super::super::factor::Products;
-use super::super::kernel::{both, rows_a_task};
+use super::super::kernel::{both, take_step};
 use super::row::{Memory, look};
-use crate::kernel::{Float, Mat, wide};
+use crate::kernel::{Float, Mat};
 
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
@@ -139,8 +139,8 @@ pub(super) fn forward<T: Float, C: Cell>(
             c: &mut c,
             kept: &mut kept[at * block..][..block],
         };
-        take_step(cell, sizes, all);
-        outputs[step * units..][..units].copy_from_slice(&h);
+        let y = &mut outputs[step * units..][..units];
+        take_step(cell, hidden, all, y, |_| true);
     }
     outputs.extend_from_slice(&contexts);
     outputs.extend_from_slice(&weights);
@@ -180,32 +180,5 @@ fn look_all<T: Float>(
                 context: mixed,
             };
             look((query, energy), memory, length, out, scratch);
-        });
-}
-
-fn take_step<T: Float, C: Cell>(cell: C, sizes: &Sizes, all: Step<'_, T>) {
-    let Sizes { hidden, width, .. } = *sizes;
-    let states = all
-        .h
-        .par_chunks_mut(hidden)
-        .zip(all.c.par_chunks_mut(hidden));
-    states
-        .zip(all.kept.par_chunks_mut(C::KEPT * hidden))
-        .zip(all.x.par_chunks(width).zip(all.product.par_chunks(width)))
-        .with_min_len(rows_a_task(hidden))
-        .for_each(|(((h, c), kept), (x, product))| {
-            wide(
-                #[inline(always)]
-                || {
-                    let (h, c, kept) = (&mut *h, &mut *c, &mut *kept);
-                    cell.step(Step {
-                        x,
-                        product,
-                        h,
-                        c,
-                        kept,
-                    });
-                },
-            );
         });
 }

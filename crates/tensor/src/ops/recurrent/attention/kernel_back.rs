@@ -4,10 +4,11 @@ use rayon::prelude::*;
 
 use super::super::cell::{Cell, StepBack};
 use super::super::factor::Products;
-use super::super::kernel::{both, rows_a_task};
+use super::super::kernel::both;
+use super::super::kernel_back::take_step_back;
 use super::kernel::{Rest, Sizes};
 use super::row::{Back, Memory, look_back};
-use crate::kernel::{Float, Mat, Spread, add_rows, product, wide};
+use crate::kernel::{Float, Mat, Spread, add_rows, product};
 
 /// What the forward pass took, gave and kept.
 #[derive(Clone, Copy)]
@@ -86,7 +87,7 @@ pub(super) fn backward<T: Float, C: Cell>(
             dproduct,
             dlast: &mut dlast,
         };
-        take_step_back(cell, sizes, back);
+        take_step_back(cell, hidden, back, |_| true);
         let dgates = &mut all.dgates[step * batch * width..][..batch * width];
         dgates.copy_from_slice(dproduct);
         if C::PRODUCT_APART {
@@ -102,7 +103,7 @@ pub(super) fn backward<T: Float, C: Cell>(
         of_context.product(&mut dmix, Mat::new(dgates, batch, width), true);
         looked.copy_from_slice(&dweights[step * batch * places..][..batch * places]);
         let dquery = &mut all.dqueries[step * asked..][..asked];
-        let grads = AllBack {
+        let grads = Back {
             dweights: &mut looked,
             dmix: &dmix,
             dquery,
@@ -123,50 +124,13 @@ pub(super) fn backward<T: Float, C: Cell>(
     }
 }
 
-fn take_step_back<T: Float, C: Cell>(cell: C, sizes: &Sizes, all: StepBack<'_, T>) {
-    let Sizes { hidden, width, .. } = *sizes;
-    let states = all
-        .dh
-        .par_chunks_mut(hidden)
-        .zip(all.dc.par_chunks_mut(hidden));
-    let known = all
-        .kept
-        .par_chunks(C::KEPT * hidden)
-        .zip(all.dy.par_chunks(hidden));
-    let gates = all
-        .dproduct
-        .par_chunks_mut(width)
-        .zip(all.dlast.par_chunks_mut(hidden));
-    states
-        .zip(gates)
-        .zip(known)
-        .with_min_len(rows_a_task(hidden))
-        .for_each(|(((dh, dc), (dproduct, dlast)), (kept, dy))| {
-            wide(
-                #[inline(always)]
-                || {
-                    cell.step_back(StepBack {
-                        kept,
-                        dy,
-                        dh,
-                        dc,
-                        dproduct,
-                        dlast,
-                    })
-                },
-            );
-        });
-}
-
-/// [`Back`] of all rows.
-type AllBack<'a, T> = Back<'a, T>;
-
+/// [`look_back`] of all rows; `all` are theirs one after another.
 fn look_back_all<T: Float>(
     sizes: &Sizes,
     lengths: &[usize],
     known: Known<'_, T>,
     step: usize,
-    all: AllBack<'_, T>,
+    all: Back<'_, T>,
 ) {
     let Sizes {
         batch,
