@@ -60,6 +60,6 @@ pub use sampler::{
 };
 pub use sets::{FileInfo, SetInfo, Split, describe, digits, open};
 pub use split::{Fold, Lengths, k_fold, random_split, stratified_split};
-pub use tokenizer::{Tokenizer, TokenizerConfig, TokenizerKind};
+pub use tokenizer::{Piece, Tokenizer, TokenizerConfig, TokenizerKind};
 pub use vocab::{Vocab, VocabConfig};
 pub use words::words;

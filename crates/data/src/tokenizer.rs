@@ -4,6 +4,7 @@
 //! | --- | --- | --- | --- |
 //! | [`Bpe`](TokenizerKind::Bpe) | joins the commonest pair of pieces, from bytes on | nothing is unknown | the normalised text |
 //! | [`WordPiece`](TokenizerKind::WordPiece) | as BPE, from characters on; words are cut at signs first | the word becomes `<unk>` | words and signs with a space between |
+//! | [`Word`](TokenizerKind::Word) | takes the commonest words and signs as they are | `<unk>` | the normalised text, without a space in front, where no word is unknown |
 //! | [`Unigram`](TokenizerKind::Unigram) | drops the pieces that the text's likelihood misses least | `<unk>` | the normalised text, without a space in front, where no character is unknown |
 //!
 //! Text is normalised first: Unicode's NFKC, and small letters if asked for. The tokens `<pad>`,
@@ -36,6 +37,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use tokenizers::Decoder;
 
 use crate::{Error, Result, atomic};
 
@@ -53,6 +55,8 @@ pub enum TokenizerKind {
     WordPiece,
     /// A language model of single pieces; a space is written `▁`.
     Unigram,
+    /// Whole words and signs, the commonest; a space is written `▁`.
+    Word,
 }
 
 /// How a [`Tokenizer`] is trained.
@@ -65,7 +69,7 @@ pub struct TokenizerConfig {
     /// or more, the others a few more than there are characters.
     pub vocab_size: usize,
     /// A pair of pieces that is rarer is not joined; default 2. For Unigram: a word that is rarer
-    /// is no piece as a whole.
+    /// is no piece as a whole. For Word: a rarer word is unknown.
     pub min_frequency: u64,
     /// Whether capital letters become small; default no.
     pub lowercase: bool,
@@ -80,6 +84,16 @@ impl Default for TokenizerConfig {
             lowercase: false,
         }
     }
+}
+
+/// A piece of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Its number.
+    pub id: u32,
+    /// As written in the file; of an unknown one what the text has there, written as one that is
+    /// known would be.
+    pub token: String,
 }
 
 /// Cuts text into pieces of words, each with its number.
@@ -184,6 +198,31 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
+    /// The tokens of a text, with what stands for the unknown ones.
+    pub fn pieces(&self, text: &str) -> Result<Vec<Piece>> {
+        let encoding = self.inner.encode(text, false).map_err(failed)?;
+        let known = encoding.get_ids().iter().zip(encoding.get_tokens());
+        let parts = encoding.get_offsets().iter();
+        let parts = parts.map(|&(from, to)| text.get(from..to).unwrap_or_default());
+        let pieces = known.zip(parts).enumerate();
+        let piece = |(place, ((&id, token), part)): (usize, ((&u32, &String), &str))| Piece {
+            id,
+            token: match id {
+                Self::UNK => written(place, part),
+                _ => token.clone(),
+            },
+        };
+        Ok(pieces.map(piece).collect())
+    }
+
+    /// The text of tokens that are written as in the file.
+    pub fn join(&self, tokens: Vec<String>) -> Result<String> {
+        match self.inner.get_decoder() {
+            Some(decoder) => decoder.decode(tokens).map_err(failed),
+            None => Ok(tokens.join(" ")),
+        }
+    }
+
     /// [`Tokenizer::encode`] of each text, on all processors.
     pub fn encode_batch<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Vec<u32>>> {
         let texts = texts.par_iter();
@@ -204,6 +243,13 @@ impl Tokenizer {
         }
         self.inner.decode(ids, true).map_err(failed)
     }
+}
+
+/// An unknown word with the mark of the space in front of it, which its part of the text begins
+/// with; in front of the first there need be none.
+fn written(place: usize, part: &str) -> String {
+    let mark = (place == 0 || part.starts_with(char::is_whitespace)).then_some(train::SPACE);
+    mark.into_iter().chain(part.trim().chars()).collect()
 }
 
 impl fmt::Debug for Tokenizer {

@@ -11,10 +11,11 @@ use std::process::Command;
 
 use mapsto_data::{Error, Part, Tokenizer, TokenizerConfig, TokenizerKind, grammar, sentiment};
 
-const KINDS: [TokenizerKind; 3] = [
+const KINDS: [TokenizerKind; 4] = [
     TokenizerKind::Bpe,
     TokenizerKind::WordPiece,
     TokenizerKind::Unigram,
+    TokenizerKind::Word,
 ];
 
 fn config(kind: TokenizerKind, vocab_size: usize) -> TokenizerConfig {
@@ -60,7 +61,8 @@ fn special_tokens_come_first_and_numbers_have_no_gap() {
             assert_eq!(tokenizer.token(number).unwrap(), special);
         }
         let len = u32::try_from(tokenizer.len()).unwrap();
-        assert!((300..=700).contains(&len), "{kind:?}: {len}");
+        let least = if kind == TokenizerKind::Word { 150 } else { 300 };
+        assert!((least..=700).contains(&len), "{kind:?}: {len}");
         for id in 0..len {
             assert_eq!(tokenizer.id(&tokenizer.token(id).unwrap()), Some(id));
         }
@@ -132,6 +134,49 @@ fn frequent_words_become_one_token_and_rare_pairs_none() {
         unigram.encode("film").unwrap(),
         [unigram.id("▁film").unwrap()]
     );
+}
+
+#[test]
+fn whole_words_are_the_commonest_and_unknown_ones_keep_their_text() {
+    let config = TokenizerConfig {
+        min_frequency: 2,
+        ..config(TokenizerKind::Word, 9)
+    };
+    let lines = ["a dog, a cat, a dog", "(a bird) a bird", "rare"];
+    let words = Tokenizer::train(lines, &config).unwrap();
+    // The space in front of a sign; four a, two each of the others.
+    let expected = ["▁", "▁a", ",", "▁bird", "▁dog"];
+    for (id, word) in (4..).zip(expected) {
+        assert_eq!(words.token(id).as_deref(), Some(word));
+    }
+    let text = "a Cat, a dog!Wow (a bird)";
+    let ids = words.encode(text).unwrap();
+    assert_eq!(ids, [5, 1, 6, 5, 8, 1, 1, 4, 1, 1, 7, 1]);
+    let pieces = words.pieces(text).unwrap();
+    let tokens: Vec<&str> = pieces.iter().map(|piece| &*piece.token).collect();
+    let expected = [
+        "▁a", "▁Cat", ",", "▁a", "▁dog", "!", "Wow", "▁", "(", "a", "▁bird", ")",
+    ];
+    assert_eq!(tokens, expected);
+    assert!(pieces.iter().map(|piece| piece.id).eq(ids));
+    let tokens = pieces.into_iter().map(|piece| piece.token).collect();
+    assert_eq!(words.join(tokens).unwrap(), text);
+}
+
+#[test]
+fn pieces_are_what_encoding_gives() {
+    for kind in KINDS {
+        let tokenizer = trained(kind);
+        let text = "the naïve film, ﬁlm";
+        let pieces = tokenizer.pieces(text).unwrap();
+        let ids: Vec<u32> = pieces.iter().map(|piece| piece.id).collect();
+        assert_eq!(ids, tokenizer.encode(text).unwrap());
+        let join = |tokens| tokenizer.join(tokens).unwrap();
+        let tokens = pieces.into_iter().map(|piece| piece.token);
+        if kind != TokenizerKind::Word {
+            assert_eq!(join(tokens.collect()), tokenizer.decode(&ids).unwrap());
+        }
+    }
 }
 
 #[test]
@@ -248,15 +293,19 @@ fn what_cannot_be_trained_is_refused() {
             assert!(matches!(error, Error::Tokenizer(_)));
             assert!(error.to_string().contains("there is no text"), "{error}");
         }
-        for size in [0, 5, 8] {
+        let too_small = match kind {
+            TokenizerKind::Word => [0, 4, 5],
+            _ => [0, 5, 8],
+        };
+        for size in too_small {
             let error = Tokenizer::train(["abcdef abc"], &config(kind, size)).unwrap_err();
             let error = error.to_string();
             assert!(error.contains(&format!("vocab_size is {size}")), "{error}");
         }
     }
     // The least that is accepted: 256 bytes; a to c at the start and b to c inside; ▁ and a to c
-    // and one more.
-    for (kind, least) in KINDS.into_iter().zip([260, 9, 9]) {
+    // and one more; ▁ and one word.
+    for (kind, least) in KINDS.into_iter().zip([260, 9, 9, 6]) {
         let train = |size| Tokenizer::train(["abc abc"], &config(kind, size));
         assert!(train(least).unwrap().len() <= least, "{kind:?}");
         assert!(train(least - 1).is_err(), "{kind:?}");

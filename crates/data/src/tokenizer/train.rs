@@ -1,19 +1,22 @@
-//! Trains the three kinds, the same way every time.
+//! Trains the kinds, the same way every time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tokenizers::decoders::wordpiece::WordPiece as WordPieceDecoder;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::models::unigram::{Unigram, UnigramTrainer};
+use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::{Lowercase, NFKC, Sequence};
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
+use tokenizers::pre_tokenizers::punctuation::Punctuation;
+use tokenizers::pre_tokenizers::sequence::Sequence as Cuts;
 use tokenizers::{
     AddedToken, DecoderWrapper, ModelWrapper, NormalizedString, Normalizer, NormalizerWrapper,
     OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, PreTokenizerWrapper,
-    Tokenizer,
+    SplitDelimiterBehavior, Tokenizer,
 };
 
 use super::{SPECIALS, TokenizerConfig, TokenizerKind, failed};
@@ -22,8 +25,8 @@ use crate::{Error, Result};
 /// What stands before a piece that goes on with a word.
 const PREFIX: &str = "##";
 
-/// What stands for a space, at the start of a word, in Unigram.
-const SPACE: char = '▁';
+/// What stands for a space, at the start of a word, in Unigram and Word.
+pub(super) const SPACE: char = '▁';
 
 /// How often each word is there, in the order of the words.
 type Counts = BTreeMap<String, u64>;
@@ -39,6 +42,7 @@ pub(super) fn train<T: AsRef<str>>(
         TokenizerKind::Bpe => bpe(&counts, config)?.into(),
         TokenizerKind::WordPiece => word_piece(&counts, config)?.into(),
         TokenizerKind::Unigram => unigram(counts, config)?.into(),
+        TokenizerKind::Word => words(counts, config)?.into(),
     };
     let mut tokenizer = Tokenizer::new(model);
     tokenizer
@@ -77,6 +81,12 @@ fn cut_and_join(kind: TokenizerKind) -> (PreTokenizerWrapper, DecoderWrapper) {
             let spaces = Metaspace::new(SPACE, PrependScheme::Always, true);
             (spaces.clone().into(), spaces.into())
         }
+        TokenizerKind::Word => {
+            let spaces = Metaspace::new(SPACE, PrependScheme::Always, true);
+            let signs = Punctuation::new(SplitDelimiterBehavior::Isolated);
+            let cut = Cuts::new(vec![spaces.clone().into(), signs.into()]);
+            (cut.into(), spaces.into())
+        }
     }
 }
 
@@ -110,7 +120,8 @@ fn count<T: AsRef<str>>(
 /// An error where the tokens that must be there leave no place for another.
 fn check_size(config: &TokenizerConfig, needed: usize) -> Result<()> {
     let size = config.vocab_size;
-    if size > needed || (size == needed && config.kind != TokenizerKind::Unigram) {
+    let can_be_equal = matches!(config.kind, TokenizerKind::Bpe | TokenizerKind::WordPiece);
+    if size > needed || (size == needed && can_be_equal) {
         return Ok(());
     }
     Err(Error::Tokenizer(format!(
@@ -227,4 +238,21 @@ fn in_order(model: &Unigram) -> Result<Unigram> {
     pieces.retain(|(piece, _)| !piece.chars().skip(1).any(|c| c == SPACE));
     vocab.extend(pieces);
     Unigram::from(vocab, Some(1), false).map_err(failed)
+}
+
+/// The space in front of a sign, and the commonest words, the earlier in order of those as common.
+fn words(counts: Counts, config: &TokenizerConfig) -> Result<WordLevel> {
+    let first = SPECIALS.map(str::to_owned).into_iter().chain([SPACE.to_string()]);
+    let first: Vec<String> = first.collect();
+    check_size(config, first.len())?;
+    let common = |(_, count): &(String, u64)| *count >= config.min_frequency;
+    let mut words: Vec<(String, u64)> = counts.into_iter().filter(common).collect();
+    words.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    words.truncate(config.vocab_size - first.len());
+    let all = first.into_iter().chain(words.into_iter().map(|(word, _)| word));
+    WordLevel::builder()
+        .vocab(all.zip(0..).collect())
+        .unk_token(SPECIALS[1].to_owned())
+        .build()
+        .map_err(failed)
 }
