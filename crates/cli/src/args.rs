@@ -266,9 +266,42 @@ pub(crate) struct TranslateArgs {
     /// Above 0 the search prefers longer translations; default that of the run.
     #[arg(long, value_name = "ALPHA", allow_negative_numbers = true)]
     pub(crate) length_penalty: Option<f64>,
+    /// Above 0 the search prefers translations that look at all of their source; default that of
+    /// the run.
+    #[arg(long, value_name = "BETA", allow_negative_numbers = true)]
+    pub(crate) coverage_penalty: Option<f64>,
     /// Translations of each text, each with its score.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) n_best: usize,
+    /// Draw the translations instead of searching for the likeliest.
+    #[arg(long, conflicts_with_all = ["beam", "length_penalty", "coverage_penalty"])]
+    pub(crate) sample: bool,
+    /// Of draws: below 1 bolder, above 1 wilder.
+    #[arg(
+        long,
+        default_value_t = 1.0,
+        allow_negative_numbers = true,
+        requires = "sample"
+    )]
+    pub(crate) temperature: f64,
+    /// Draw from this many of the most probable pieces; 0 for all.
+    #[arg(long, default_value_t = 0, requires = "sample")]
+    pub(crate) top_k: usize,
+    /// Draw from the most probable pieces that reach this probability together.
+    #[arg(
+        long,
+        default_value_t = 1.0,
+        allow_negative_numbers = true,
+        requires = "sample"
+    )]
+    pub(crate) top_p: f64,
+    /// The same seed draws the same translations.
+    #[arg(long, default_value_t = 42, requires = "sample")]
+    pub(crate) seed: u64,
+    /// Draw where each word of the best translation looked, as a PNG; of the n-th text, from the
+    /// second on, with .n before the ending.
+    #[arg(long, value_name = "FILE.png")]
+    pub(crate) attention: Option<PathBuf>,
     /// cpu, cuda, cuda:N, metal or auto.
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,

@@ -123,6 +123,12 @@ fn two_files_are_learned_and_measured() {
     assert!(signature.contains("tok:13a"), "{signature}");
     let shown = &report["details"]["translations"][0];
     assert!(shown["source"].is_string() && shown["translation"].is_string());
+    let text = |name: &str| fs::read_to_string(folder.path().join("runs/a").join(name)).unwrap();
+    let written = text("translations.txt");
+    assert_eq!(written.lines().count(), 6);
+    assert_eq!(written.lines().next().unwrap(), shown["translation"]);
+    // Three translations after each of sixty epochs.
+    assert_eq!(text("log.txt").matches("    -> ").count(), 180);
     let evaluated = mapsto(folder.path(), &["eval", "runs/a", "--json"]).json();
     assert_eq!(evaluated["metrics"]["test"], *test);
     assert_eq!(evaluated["samples"], 6);
@@ -204,6 +210,93 @@ fn several_translations_come_with_scores_and_alignments() {
         let row: Vec<f64> = serde_json::from_value(row.clone()).unwrap();
         assert_eq!(row.len(), best["source_pieces"].as_array().unwrap().len());
         assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-3);
+    }
+}
+
+#[test]
+fn attention_is_drawn() {
+    let folder = trained().0.path();
+    let pairs = pairs();
+    let lines = format!("{}\n\n{}", pairs[2].0, pairs[5].0);
+    let outcome = translate(lines.as_bytes(), &["--attention", "map.png"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let texts: Vec<&str> = outcome.stdout.lines().collect();
+    assert_eq!(texts, [&*pairs[2].1, "", &*pairs[5].1]);
+    assert!(!folder.join("map.2.png").exists(), "nothing to draw");
+    for (name, pair) in [("map.png", &pairs[2]), ("map.3.png", &pairs[5])] {
+        let map = mapsto_data::Picture::load(folder.join(name)).unwrap();
+        let best = ["translate", "runs/a", &pair.0, "--json"];
+        let best = mapsto(folder, &best).json()["translations"][0].clone();
+        let strings =
+            |name: &str| -> Vec<String> { serde_json::from_value(best[name].clone()).unwrap() };
+        let weights: Vec<Vec<f32>> = serde_json::from_value(best["alignment"].clone()).unwrap();
+        let expected = mapsto_data::alignment_map(
+            &strings("source_pieces"),
+            &strings("target_pieces"),
+            &weights,
+        );
+        let expected = expected.unwrap();
+        assert_eq!(
+            (map.width(), map.height()),
+            (expected.width(), expected.height())
+        );
+        let pixels = map.pixels().iter().zip(expected.pixels());
+        let off = pixels.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(off < 0.01, "{off}");
+    }
+    for (name, what) in [("map.jpg", ".png"), ("gone/map.png", "gone/map.png")] {
+        let outcome = translate(b"", &[&pairs[2].0, "--attention", name]);
+        assert_ne!(outcome.code, Some(0));
+        assert!(outcome.stderr.contains(what), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_network_without_attention_has_none_to_draw() {
+    let folder = tempfile::tempdir().unwrap();
+    let few = ["train_samples=100", "valid_samples=20", "test_samples=20"];
+    let few: Vec<String> = few.iter().map(|text| format!("data.{text}")).collect();
+    let mut more = vec!["--epochs", "1", "-o", "model.attention=none"];
+    more.extend(few.iter().flat_map(|setting| ["-o", setting]));
+    let report = train(folder.path(), "blind", &more);
+    assert_eq!(report.code, Some(0), "{}", report.stderr);
+    for option in [
+        &["--attention", "map.png"][..],
+        &["--coverage-penalty", "0.2"],
+    ] {
+        let all = [&["translate", "runs/blind", "one"], option].concat();
+        let outcome = mapsto(folder.path(), &all);
+        assert_ne!(outcome.code, Some(0));
+        assert!(outcome.stderr.contains("attention"), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn translations_are_drawn_by_the_seed() {
+    let pair = &pairs()[5];
+    let draw = |more: &[&str]| {
+        let all = [
+            &[&*pair.0, "--sample", "--n-best", "8", "--temperature", "3"],
+            more,
+        ]
+        .concat();
+        let outcome = translate(b"", &all);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        assert_eq!(outcome.stdout.lines().count(), 8);
+        outcome.stdout
+    };
+    assert_eq!(draw(&[]), draw(&["--seed", "42"]));
+    assert_ne!(draw(&[]), draw(&["--seed", "43"]));
+    let bold = translate(b"", &[&pair.0, "--sample", "--temperature", "0"]);
+    assert_eq!(bold.stdout, format!("{}\n", pair.1));
+    for (more, what) in [
+        (&["--temperature", "2"][..], "--sample"),
+        (&["--sample", "--beam", "3"], "--beam"),
+        (&["--sample", "--top-p", "2"], "top-p"),
+    ] {
+        let outcome = translate(b"", &[&[&*pair.0], more].concat());
+        assert_ne!(outcome.code, Some(0));
+        assert!(outcome.stderr.contains(what), "{}", outcome.stderr);
     }
 }
 

@@ -5,6 +5,7 @@ pub mod grammar;
 pub mod numbers;
 pub mod sentiment;
 
+mod alignment_map;
 mod atomic;
 mod bptt;
 mod bucket;
@@ -36,6 +37,7 @@ mod tokenizer;
 mod vocab;
 mod words;
 
+pub use alignment_map::alignment_map;
 pub use bptt::{Bptt, Windows};
 pub use bucket::BucketSampler;
 pub use contact_sheet::contact_sheet;

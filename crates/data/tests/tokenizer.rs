@@ -61,7 +61,11 @@ fn special_tokens_come_first_and_numbers_have_no_gap() {
             assert_eq!(tokenizer.token(number).unwrap(), special);
         }
         let len = u32::try_from(tokenizer.len()).unwrap();
-        let least = if kind == TokenizerKind::Word { 150 } else { 300 };
+        let least = if kind == TokenizerKind::Word {
+            150
+        } else {
+            300
+        };
         assert!((least..=700).contains(&len), "{kind:?}: {len}");
         for id in 0..len {
             assert_eq!(tokenizer.id(&tokenizer.token(id).unwrap()), Some(id));

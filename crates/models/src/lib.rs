@@ -6,6 +6,7 @@ mod error;
 mod kind;
 pub mod lstm;
 mod recipe;
+mod sampling;
 pub mod seq2seq;
 mod zoo;
 
@@ -16,4 +17,5 @@ pub use kind::kind_of;
 pub use recipe::{
     Measured, OptimSettings, Options, Recipe, Report, Schedule, Settings, TrainSettings,
 };
+pub use sampling::Sampling;
 pub use zoo::{Entry, ZOO};

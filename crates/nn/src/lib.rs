@@ -10,13 +10,17 @@ mod dropout;
 mod embedding;
 mod flatten;
 mod fused;
+mod layer_norm;
 mod linear;
 mod loss;
+mod multihead_attention;
 mod pool2d;
 mod rnn;
 mod sequential;
+mod sinusoidal_positions;
 mod size2;
 mod summary;
+mod transformer;
 
 pub use activation::Activation;
 pub use attention::{Attention, Score};
@@ -26,17 +30,24 @@ pub use conv2d::{Conv2d, Conv2dConfig, Padding, conv2d};
 pub use dropout::Dropout;
 pub use embedding::{Embedding, EmbeddingConfig};
 pub use flatten::{Flatten, FlattenDims};
+pub use layer_norm::{LayerNorm, LayerNormConfig};
 pub use linear::{Linear, LinearConfig, linear};
 pub use loss::{
     BceWithLogitsLoss, CrossEntropyLoss, MseLoss, Reduction, binary_cross_entropy_with_logits,
     cross_entropy, mse_loss,
 };
-pub use mapsto_tensor::ops::{Nonlinearity, PadMode};
+pub use mapsto_tensor::ops::{AttentionMask, Nonlinearity, PadMode};
+pub use multihead_attention::{KeyValue, MultiheadAttention, MultiheadAttentionConfig};
 pub use pool2d::{AvgPool2d, MaxPool2d};
 pub use rnn::{
     AttentionDecoder, AttentionDecoderConfig, CellConfig, Gru, GruCell, Lstm, LstmCell, LstmState,
     RecurrentConfig, RecurrentLayer, Rnn, RnnCell,
 };
 pub use sequential::{Child, Sequential};
+pub use sinusoidal_positions::SinusoidalPositions;
 pub use size2::Size2;
 pub use summary::{Summary, SummaryPart, SummaryRow, summary};
+pub use transformer::{
+    DecoderStep, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder,
+    TransformerEncoderLayer, TransformerLayerConfig,
+};

@@ -150,6 +150,7 @@ fn sizes() -> AttentionDecoderConfig {
         context_size: 5,
         hidden_size: 3,
         attention_size: 4,
+        coverage: false,
     }
 }
 
@@ -196,4 +197,18 @@ fn a_decoder_without_a_size_is_refused() {
         let error = AttentionDecoder::new(&config, &store().root()).unwrap_err();
         assert!(error.to_string().contains("at least 1"), "{error}");
     }
+}
+
+#[test]
+fn coverage_is_one_more_weight() {
+    let store = store();
+    let config = AttentionDecoderConfig {
+        coverage: true,
+        ..sizes()
+    };
+    AttentionDecoder::new(&config, &store.root()).unwrap();
+    assert_eq!(
+        store.state_dict()["attention.coverage.weight"].dims(),
+        [4, 1]
+    );
 }

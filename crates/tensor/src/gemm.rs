@@ -29,6 +29,22 @@ impl<'a, T> Mat<'a, T> {
         }
     }
 
+    /// Rows that begin `row_stride` elements after each other.
+    pub(crate) fn strided(data: &'a [T], rows: usize, cols: usize, row_stride: usize) -> Self {
+        let last = rows.saturating_sub(1) * row_stride;
+        assert!(
+            rows * cols == 0 || data.len() >= last + cols,
+            "matrix larger than its data"
+        );
+        Self {
+            data,
+            rows,
+            cols,
+            row_stride,
+            col_stride: 1,
+        }
+    }
+
     /// `rows` rows from `first` on.
     fn below(self, first: usize, rows: usize) -> Self {
         assert!(first + rows <= self.rows, "rows beyond the matrix");

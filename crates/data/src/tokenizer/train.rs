@@ -242,14 +242,19 @@ fn in_order(model: &Unigram) -> Result<Unigram> {
 
 /// The space in front of a sign, and the commonest words, the earlier in order of those as common.
 fn words(counts: Counts, config: &TokenizerConfig) -> Result<WordLevel> {
-    let first = SPECIALS.map(str::to_owned).into_iter().chain([SPACE.to_string()]);
+    let first = SPECIALS
+        .map(str::to_owned)
+        .into_iter()
+        .chain([SPACE.to_string()]);
     let first: Vec<String> = first.collect();
     check_size(config, first.len())?;
     let common = |(_, count): &(String, u64)| *count >= config.min_frequency;
     let mut words: Vec<(String, u64)> = counts.into_iter().filter(common).collect();
     words.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     words.truncate(config.vocab_size - first.len());
-    let all = first.into_iter().chain(words.into_iter().map(|(word, _)| word));
+    let all = first
+        .into_iter()
+        .chain(words.into_iter().map(|(word, _)| word));
     WordLevel::builder()
         .vocab(all.zip(0..).collect())
         .unk_token(SPECIALS[1].to_owned())

@@ -50,6 +50,9 @@ pub struct OptimSettings {
     pub weight_decay: f64,
     /// Largest total norm of the gradients; 0 for no limit.
     pub clip_norm: f64,
+    /// Epochs in which the learning rate grows in a straight line from nearly 0, counted with
+    /// fractions, whatever the schedule.
+    pub warmup: f64,
     /// How the learning rate changes.
     pub schedule: Schedule,
     /// Epochs before it does.
@@ -88,6 +91,7 @@ impl Default for OptimSettings {
             momentum: 0.0,
             weight_decay: 0.0,
             clip_norm: 0.0,
+            warmup: 0.0,
             schedule: Schedule::Constant,
             decay_after: 0,
             decay: 0.0,
@@ -119,6 +123,7 @@ impl OptimSettings {
         share("optim.momentum", self.momentum)?;
         at_least_0("optim.weight_decay", self.weight_decay)?;
         at_least_0("optim.clip_norm", self.clip_norm)?;
+        at_least_0("optim.warmup", self.warmup)?;
         probability("optim.decay", self.decay)
     }
 }

@@ -19,6 +19,7 @@ use mapsto_tensor::ops::{self, AttentionMemory, Order, Unary};
 use mapsto_tensor::{D, Module, Result, Tensor, VarBuilder, bail, init::Initializer};
 
 use super::encoder::Encoded;
+use super::encoder_decoder::Memory;
 use super::network::{AttentionKind, Seq2SeqConfig};
 
 /// The writer of the target.
@@ -59,17 +60,26 @@ pub struct Walk {
 }
 
 impl Lookback {
-    /// The rows of the batch at `places`, which may repeat.
-    pub(super) fn rows(&self, places: &Tensor) -> Result<Self> {
-        let rows = places.to_vec1::<u32>()?;
-        let lengths = self.memory.lengths.as_ref();
+    /// As a search keeps it.
+    pub(super) fn tensors(&self) -> [Tensor; 3] {
+        let AttentionMemory { values, keys, .. } = &self.memory;
+        [values.clone(), keys.clone(), self.summary.clone()]
+    }
+
+    /// From what [`tensors`](Self::tensors) gave, and how much each place was looked at.
+    pub(super) fn from_tensors(memory: &Memory, seen: Option<Tensor>) -> Result<Self> {
+        let [values, keys, summary] = &memory.tensors[..] else {
+            bail!("this is a memory of another network");
+        };
+        let memory = AttentionMemory {
+            values: values.clone(),
+            keys: keys.clone(),
+            lengths: Some(memory.lengths.clone()),
+            seen,
+        };
         Ok(Self {
-            memory: AttentionMemory {
-                values: self.memory.values.index_select(places, 0)?,
-                keys: self.memory.keys.index_select(places, 0)?,
-                lengths: lengths.map(|all| rows.iter().map(|&row| all[row as usize]).collect()),
-            },
-            summary: self.summary.index_select(places, 0)?,
+            memory,
+            summary: summary.clone(),
         })
     }
 }
@@ -122,6 +132,7 @@ impl Decoder {
                 keys: values.clone(),
                 values,
                 lengths,
+                seen: None,
             },
         };
         Ok(Lookback {
@@ -202,6 +213,7 @@ fn layer(config: &Seq2SeqConfig, vb: &VarBuilder<'static>) -> Result<Layer> {
                 context_size: context,
                 hidden_size: hidden,
                 attention_size: config.attention_size,
+                coverage: config.coverage,
             };
             return Ok(Layer::Before(AttentionDecoder::new(&sizes, vb)?));
         }

@@ -16,13 +16,13 @@
 //! Christopher Manning, "Effective approaches to attention-based neural machine translation", 2015.
 
 use mapsto_nn::{Embedding, EmbeddingConfig, Summary, SummaryPart};
-use mapsto_tensor::ops::{self, Targets};
-use mapsto_tensor::{D, DType, Device, Init, ParamStore, Result, Tensor, VarBuilder, bail};
+use mapsto_tensor::{DType, Device, Init, ParamStore, Result, Tensor, VarBuilder, bail};
 use serde::{Deserialize, Serialize};
 
 use super::PAD;
 use super::decoder::{Decoder, Lookback, Walk};
 use super::encoder::{Encoded, Encoder};
+use super::encoder_decoder::{EncoderDecoder, Next, State};
 use crate::cell::Cell;
 
 /// How the decoder looks back at the source.
@@ -62,6 +62,8 @@ pub struct Seq2SeqConfig {
     pub hidden: usize,
     /// How the decoder looks back.
     pub attention: AttentionKind,
+    /// Whether additive attention knows where it has looked before.
+    pub coverage: bool,
     /// Units of additive and concat attention.
     pub attention_size: usize,
     /// Whether a layer of the embedding's size lies before the softmax.
@@ -91,6 +93,12 @@ impl Seq2SeqConfig {
         ];
         if sizes.contains(&0) || self.cell == Cell::Rnn {
             bail!("a translator needs sizes of at least 1 and a gru or an lstm, got {self:?}");
+        }
+        if self.coverage && self.attention != AttentionKind::Additive {
+            bail!(
+                "coverage is of additive attention, not of {:?}",
+                self.attention
+            );
         }
         if self.shared && self.source_vocab != self.target_vocab {
             bail!(
@@ -137,28 +145,6 @@ impl Seq2Seq {
         &self.config
     }
 
-    /// Where its parameters are.
-    pub fn device(&self) -> Device {
-        self.decoder.softmax().0.device().clone()
-    }
-
-    /// The table of its parts, for one pair of ten words; its parameters are in `store`.
-    ///
-    /// # Errors
-    /// When the network cannot run.
-    pub fn summary(&self, store: &ParamStore) -> Result<Summary> {
-        let words = Tensor::zeros((1, 10), DType::U32, &store.device())?;
-        let encoded = self.encode(&words, &[10], false)?;
-        let lookback = self.lookback(&encoded)?;
-        let words = words.t()?.contiguous()?;
-        let walk = self.walk(&words, &lookback, &encoded.states, false)?;
-        let parts: [SummaryPart<'_>; 2] = [
-            ("encoder", "Encoder", &|| Ok(encoded.memory.clone())),
-            ("decoder", "Decoder", &|| self.logits(&walk.features)),
-        ];
-        Summary::of_parts(store, &parts)
-    }
-
     /// Reads sources `(N, S)` of these lengths.
     ///
     /// # Errors
@@ -188,68 +174,75 @@ impl Seq2Seq {
     ) -> Result<Walk> {
         self.decoder.walk(words, lookback, states, train)
     }
+}
 
-    /// Logits `(rows, V)` of what a walk gave.
-    ///
-    /// # Errors
-    /// When shapes do not fit.
-    pub fn logits(&self, features: &Tensor) -> Result<Tensor> {
-        let (weight, bias) = self.decoder.softmax();
-        ops::linear(features, weight, Some(bias))
+impl EncoderDecoder for Seq2Seq {
+    fn device(&self) -> Device {
+        self.softmax().0.device().clone()
     }
 
-    /// `log p` of each word after each step of a walk, `(rows, V)`.
-    ///
-    /// # Errors
-    /// When shapes do not fit.
-    pub fn log_probabilities(&self, features: &Tensor) -> Result<Tensor> {
-        ops::log_softmax(&self.logits(features)?, D::Minus1)
+    fn summary(&self, store: &ParamStore) -> Result<Summary> {
+        let words = Tensor::zeros((1, 10), DType::U32, &store.device())?;
+        let encoded = self.encode(&words, &[10], false)?;
+        let lookback = self.lookback(&encoded)?;
+        let words = words.t()?.contiguous()?;
+        let walk = self.walk(&words, &lookback, &encoded.states, false)?;
+        let parts: [SummaryPart<'_>; 2] = [
+            ("encoder", "Encoder", &|| Ok(encoded.memory.clone())),
+            ("decoder", "Decoder", &|| {
+                self.log_probabilities(&walk.features)
+            }),
+        ];
+        Summary::of_parts(store, &parts)
     }
 
-    /// The mean loss of the words of targets `(N, T)` after their first, given those before and the
-    /// sources; `smoothing` is the share of each word that is spread over all. Padding does not
-    /// count.
-    ///
-    /// # Errors
-    /// When a token is not in the vocabulary, shapes do not fit, or there is no word.
-    pub fn loss(
-        &self,
-        source: (&Tensor, &[usize]),
-        target: &Tensor,
-        smoothing: f64,
-        train: bool,
-    ) -> Result<Tensor> {
-        let steps = target.dim(1)?;
-        if steps < 2 {
-            bail!("a target needs <bos> and a word after it, got {steps} words");
+    fn read(&self, source: &Tensor, lengths: &[usize]) -> Result<State> {
+        let encoded = self.encode(source, lengths, false)?;
+        let mut past = vec![encoded.states.transpose(0, 1)?];
+        let memory = self.lookback(&encoded)?.tensors();
+        if self.config.coverage {
+            past.push(Tensor::zeros(
+                source.dims2()?,
+                memory[0].dtype(),
+                memory[0].device(),
+            )?);
         }
+        Ok(State::new(memory.into(), lengths, past))
+    }
+
+    fn write(&self, words: &[u32], state: &State) -> Result<Next> {
+        let Some((states, seen)) = state.past.split_first() else {
+            bail!("this is a state of another network");
+        };
+        let lookback = Lookback::from_tensors(&state.memory, seen.first().cloned())?;
+        let words = Tensor::new(words, &Device::Cpu)?.to_device(states.device())?;
+        let states = states.transpose(0, 1)?.contiguous()?;
+        let walk = self.walk(&words.unsqueeze(0)?, &lookback, &states, false)?;
+        let attention = walk.attention.map(|all| all.get(0)).transpose()?;
+        let mut past = vec![walk.states.transpose(0, 1)?];
+        if let (Some(seen), Some(looked)) = (seen.first(), &attention) {
+            past.push((seen + looked)?);
+        }
+        let after = state.after(past);
+        Next::new(self, &walk.features, attention.as_ref(), after)
+    }
+
+    fn features(&self, source: (&Tensor, &[usize]), given: &Tensor, train: bool) -> Result<Tensor> {
         let encoded = self.encode(source.0, source.1, train)?;
         let lookback = self.lookback(&encoded)?;
-        let words = target.narrow(1, 0, steps - 1)?.t()?.contiguous()?;
-        let walk = self.walk(&words, &lookback, &encoded.states, train)?;
-        let labels = target.narrow(1, 1, steps - 1)?.t()?.flatten_all()?;
-        let labels: Vec<Option<u32>> = labels
-            .to_vec1::<u32>()?
-            .into_iter()
-            .map(|word| (word != PAD).then_some(word))
-            .collect();
-        let count = labels.iter().flatten().count();
-        if count == 0 {
-            bail!("there is no word in the targets: all are padding");
-        }
-        let (weight, bias) = self.decoder.softmax();
-        let targets = Targets::Classes {
-            labels,
-            weights: None,
-            smoothing,
-        };
-        let losses = ops::linear_cross_entropy(&walk.features, weight, Some(bias), targets)?;
-        losses.sum_all()? / count as f64
+        let words = given.t()?.contiguous()?;
+        Ok(self
+            .walk(&words, &lookback, &encoded.states, train)?
+            .features)
+    }
+
+    fn softmax(&self) -> (&Tensor, &Tensor) {
+        self.decoder.softmax()
     }
 }
 
 /// Normal with deviation `1 / sqrt(size)`, so that tied weights give logits of about 1; padding 0.
-fn embedding(words: usize, size: usize, vb: &VarBuilder<'static>) -> Result<Embedding> {
+pub(super) fn embedding(words: usize, size: usize, vb: &VarBuilder<'static>) -> Result<Embedding> {
     let table = EmbeddingConfig {
         padding_idx: Some(PAD),
         ..EmbeddingConfig::new(words, size)

@@ -1,16 +1,19 @@
 //! [`Translator`]: text in, text out.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use mapsto_data::{Collate, PadCollate, Tokenizer};
+use mapsto_data::{Collate, PadCollate, Piece, Tokenizer};
 use mapsto_tensor::{Checkpoint, DType, Device, ParamStore};
 use mapsto_train::Snapshot;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::PAD;
-use super::network::{Seq2Seq, Seq2SeqConfig};
-use super::search::{BeamConfig, Found, beam_search};
+use super::config::NetworkConfig;
+use super::encoder_decoder::EncoderDecoder;
+use super::search::{BeamConfig, Found, Search};
+use super::tokenizers::Tokenizers;
 use crate::error::{Error, Result};
 
 /// Texts that go through the network together, at most.
@@ -22,18 +25,19 @@ pub struct Description {
     /// Always `translate`.
     pub kind: String,
     /// The network.
-    pub config: Seq2SeqConfig,
+    pub config: NetworkConfig,
     /// How its translations were searched.
     pub search: BeamConfig,
-    /// The pieces of words of both languages, as `tokenizer.json`.
-    pub tokenizer: Value,
+    /// The pieces of words, as `tokenizer.json`: of both languages together, or of each.
+    pub tokenizers: Vec<Value>,
     /// Name of the pairs it learned from.
     pub data: String,
     /// From which language to which, where that is known.
     pub languages: [Option<String>; 2],
 }
 
-/// A translation.
+/// A translation. An unknown word in it is replaced by the one of the source that the network looked
+/// at most when it wrote it, if it looks back at all.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Translation {
     /// The text.
@@ -50,7 +54,7 @@ pub struct Translation {
 }
 
 impl Description {
-    fn read(model: &Value, path: &Path) -> Result<(Self, Tokenizer)> {
+    fn read(model: &Value, path: &Path) -> Result<(Self, Tokenizers)> {
         let incompatible = |reason: String| Error::Incompatible {
             path: path.to_owned(),
             reason,
@@ -62,16 +66,15 @@ impl Description {
         }
         let description: Self = serde_json::from_value(model.clone())
             .map_err(|error| incompatible(format!("is no checkpoint of a translator: {error}")))?;
-        let tokenizer = Tokenizer::from_json(&description.tokenizer.to_string())
+        let tokenizers = Tokenizers::from_values(&description.tokenizers)
             .map_err(|error| incompatible(format!("holds a damaged tokenizer: {error}")))?;
-        let (pieces, config) = (tokenizer.len(), &description.config);
-        if [config.source_vocab, config.target_vocab] != [pieces; 2] {
+        let (pieces, words) = (tokenizers.sizes(), description.config.vocabularies());
+        if pieces != words {
             return Err(incompatible(format!(
-                "has a tokenizer of {pieces} pieces for a model of {} and {}",
-                config.source_vocab, config.target_vocab
+                "has tokenizers of {pieces:?} pieces for a model of {words:?}"
             )));
         }
-        Ok((description, tokenizer))
+        Ok((description, tokenizers))
     }
 }
 
@@ -82,8 +85,8 @@ pub struct Translator {
     pub description: Description,
     /// The parameters.
     pub store: ParamStore,
-    model: Seq2Seq,
-    tokenizer: Tokenizer,
+    model: Arc<dyn EncoderDecoder>,
+    tokenizers: Tokenizers,
 }
 
 impl Translator {
@@ -94,21 +97,26 @@ impl Translator {
     pub fn load(path: impl AsRef<Path>, device: &Device) -> Result<Self> {
         let path = path.as_ref();
         let Checkpoint { tensors, metadata } = Snapshot::load(path)?.without_training();
-        let (description, tokenizer) = Description::read(&metadata["model"], path)?;
+        let (description, tokenizers) = Description::read(&metadata["model"], path)?;
         let store = ParamStore::new(DType::F32, device);
-        let model = Seq2Seq::new(&description.config, &store.root())?;
+        let model = description.config.build(&store.root())?;
         store.load_state_dict(&tensors, true)?;
         Ok(Self {
             description,
             store,
             model,
-            tokenizer,
+            tokenizers,
         })
     }
 
     /// The network.
-    pub fn model(&self) -> &Seq2Seq {
+    pub fn model(&self) -> &Arc<dyn EncoderDecoder> {
         &self.model
+    }
+
+    /// The pieces of both languages.
+    pub fn tokenizers(&self) -> &Tokenizers {
+        &self.tokenizers
     }
 
     /// The best translation of a text.
@@ -116,35 +124,36 @@ impl Translator {
     /// # Errors
     /// When an op fails.
     pub fn translate(&self, text: &str) -> Result<Translation> {
-        let mut all = self.translate_batch(&[text], &self.description.search)?;
+        let mut all = self.translate_batch(&[text], &self.description.search.into())?;
         all.pop()
             .and_then(|mut best| (!best.is_empty()).then(|| best.remove(0)))
             .ok_or_else(|| Error::Config("the search found no translation".to_owned()))
     }
 
-    /// The `search.best` best translations of each text, in the order of the texts. A text without
-    /// a word has an empty one.
+    /// The best translations of each text, in the order of the texts, as many as `search` asks for:
+    /// a [`BeamConfig`] or [`SampleConfig`](super::SampleConfig) as [`Search`]. A text without a word
+    /// has an empty one.
     ///
     /// # Errors
     /// When a setting is out of range, or an op fails.
     pub fn translate_batch<T: AsRef<str>>(
         &self,
         texts: &[T],
-        search: &BeamConfig,
+        search: &Search,
     ) -> Result<Vec<Vec<Translation>>> {
-        translate(&self.model, &self.tokenizer, texts, search)
+        translate(&*self.model, &self.tokenizers, texts, search)
     }
 }
 
 /// As [`Translator::translate_batch`], of a model in training too.
 pub(super) fn translate<T: AsRef<str>>(
-    model: &Seq2Seq,
-    tokenizer: &Tokenizer,
+    model: &dyn EncoderDecoder,
+    tokenizers: &Tokenizers,
     texts: &[T],
-    search: &BeamConfig,
+    search: &Search,
 ) -> Result<Vec<Vec<Translation>>> {
-    let ids = |text: &T| tokenizer.encode(text.as_ref().trim());
-    let sources = texts.iter().map(ids).collect::<Result<Vec<_>, _>>()?;
+    let pieces = |text: &T| tokenizers.source.pieces(text.as_ref().trim());
+    let sources = texts.iter().map(pieces).collect::<Result<Vec<_>, _>>()?;
     // Texts of about the same length together, so that little is padding.
     let mut order: Vec<usize> = (0..sources.len())
         .filter(|&i| !sources[i].is_empty())
@@ -153,12 +162,14 @@ pub(super) fn translate<T: AsRef<str>>(
     let mut found = vec![vec![Translation::default()]; sources.len()];
     let collate = PadCollate::new(PAD).device(&model.device());
     for places in order.chunks(AT_ONCE) {
-        let together = places.iter().map(|&place| sources[place].clone()).collect();
-        let batch = collate.collate(together)?;
-        let all = beam_search(model, (&batch.ids, &batch.lengths), search)?;
+        let ids = |&place: &usize| sources[place].iter().map(|piece| piece.id).collect();
+        let ids: Vec<Vec<u32>> = places.iter().map(ids).collect();
+        let batch = collate.collate(ids)?;
+        let all = search.find(model, (&batch.ids, &batch.lengths), places)?;
         for (&place, best) in places.iter().zip(all) {
-            let best = best.into_iter();
-            let written = best.map(|found| Translation::new(&sources[place], found, tokenizer));
+            let written = best.into_iter();
+            let written =
+                written.map(|found| Translation::new(&sources[place], found, &tokenizers.target));
             found[place] = written.collect::<Result<_>>()?;
         }
     }
@@ -178,22 +189,83 @@ impl Default for Translation {
 }
 
 impl Translation {
-    fn new(source: &[u32], found: Found, tokenizer: &Tokenizer) -> Result<Self> {
-        let pieces = |ids: &[u32]| -> Result<Vec<String>> {
-            let piece = |&id: &u32| Ok(tokenizer.decode(&[id])?.trim().to_owned());
-            ids.iter().map(piece).collect()
-        };
+    fn new(source: &[Piece], found: Found, tokenizer: &Tokenizer) -> Result<Self> {
         let mut alignment = found.attention;
         alignment.truncate(found.words.len());
-        for row in &mut alignment {
-            row.truncate(source.len());
+        let mut tokens = vec![];
+        for (place, &id) in found.words.iter().enumerate() {
+            let looked = alignment.get(place).filter(|_| id == Tokenizer::UNK);
+            let copied = looked.and_then(|looked| source.get(place_of_most(looked)?));
+            tokens.push(match copied {
+                Some(piece) => piece.token.clone(),
+                None => tokenizer.token(id).unwrap_or_default(),
+            });
         }
+        let shown = |token: String| Ok(tokenizer.join(vec![token])?.trim().to_owned());
+        let silent = [Tokenizer::PAD, Tokenizer::BOS];
+        let written = found.words.iter().zip(tokens.clone());
+        let written = written.filter_map(|(id, token)| (!silent.contains(id)).then_some(token));
+        let source_tokens = source.iter().map(|piece| piece.token.clone());
         Ok(Self {
-            text: tokenizer.decode(&found.words)?.trim().to_owned(),
             score: found.score,
-            source_pieces: pieces(source)?,
-            target_pieces: pieces(&found.words)?,
+            source_pieces: source_tokens.map(shown).collect::<Result<_>>()?,
+            target_pieces: tokens.into_iter().map(shown).collect::<Result<_>>()?,
+            text: tokenizer.join(written.collect())?.trim().to_owned(),
             alignment,
         })
+    }
+}
+
+/// The first of the places with the largest share.
+fn place_of_most(looked: &[f32]) -> Option<usize> {
+    let most = looked.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    looked.iter().position(|&share| share == most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_words_are_copied_from_where_the_network_looked() {
+        let config = mapsto_data::TokenizerConfig {
+            kind: mapsto_data::TokenizerKind::Word,
+            min_frequency: 1,
+            ..mapsto_data::TokenizerConfig::default()
+        };
+        let words = Tokenizer::train(["a big dog ."], &config).unwrap();
+        let source = words.pieces("ein Hund (Rex).").unwrap();
+        let id = |word| words.id(word).unwrap();
+        let found = Found {
+            words: vec![
+                id("▁a"),
+                Tokenizer::UNK,
+                Tokenizer::PAD,
+                Tokenizer::UNK,
+                id("."),
+            ],
+            log_probability: -1.0,
+            score: -1.0,
+            attention: vec![
+                vec![1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+                vec![0.2, 0.5, 0.0, 0.3, 0.0, 0.0, 0.0],
+                vec![1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+                vec![0.1, 0.2, 0.0, 0.2, 0.5, 0.0, 0.0],
+                vec![0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0],
+                vec![0.0; 7],
+            ],
+        };
+        let seen = Translation::new(&source, found.clone(), &words).unwrap();
+        assert_eq!(seen.text, "a HundRex.");
+        assert_eq!(seen.source_pieces[1..5], ["Hund", "", "(", "Rex"]);
+        assert_eq!(seen.target_pieces[1], "Hund");
+        assert_eq!(seen.alignment.len(), 5);
+        // A network that does not look back cannot tell.
+        let blind = Found {
+            attention: vec![],
+            ..found
+        };
+        let blind = Translation::new(&source, blind, &words).unwrap();
+        assert_eq!(blind.text, "a<unk><unk>.");
     }
 }

@@ -1,7 +1,7 @@
 //! Everything that decides a run of the translator, as written in `config.toml`.
 
 use mapsto_data::numbers::{Kind, Language};
-use mapsto_data::{Encoding, PairFilter};
+use mapsto_data::{Encoding, PairFilter, TokenizerKind};
 use serde::{Deserialize, Serialize};
 
 use super::network::AttentionKind;
@@ -13,7 +13,7 @@ use crate::recipe::{
 };
 
 /// Names of the presets, the default first.
-pub const PRESETS: [&str; 2] = ["numbers", "multi30k"];
+pub const PRESETS: [&str; 3] = ["numbers", "multi30k", "multi30k-transformer"];
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -39,22 +39,44 @@ pub struct Settings {
 pub struct ModelSettings {
     /// The preset that the settings began as.
     pub preset: String,
-    /// `gru` or `lstm`.
+    /// `recurrent` or `transformer`.
+    pub architecture: Architecture,
+    /// `gru` or `lstm`, of a recurrent network.
     pub cell: Cell,
-    /// `none`, `additive`, `dot`, `general` or `concat`.
+    /// `none`, `additive`, `dot`, `general` or `concat`, of a recurrent network.
     pub attention: AttentionKind,
-    /// Size of the embeddings.
+    /// Whether additive attention knows where it has looked before.
+    pub coverage: bool,
+    /// Size of the embeddings; of a Transformer, of every place.
     pub embedding: usize,
-    /// Units of the encoder in each direction.
+    /// Units of a recurrent encoder in each direction.
     pub encoder_hidden: usize,
-    /// Units of the decoder.
+    /// Units of a recurrent decoder; of a Transformer, between the two maps of each layer.
     pub hidden: usize,
     /// Units of additive and concat attention.
     pub attention_size: usize,
-    /// Dropout of embeddings and readout.
+    /// Layers of a Transformer's encoder, and of its decoder.
+    pub layers: usize,
+    /// Heads of a Transformer.
+    pub heads: usize,
+    /// Dropout: of embeddings and readout, or of every part of a Transformer.
     pub dropout: f64,
     /// Share of each word that is spread over all while training.
     pub smoothing: f64,
+    /// Share of the words in front of each that are the right ones in the last epoch, in `[0, 1]`;
+    /// it falls to that in a straight line from 1 in the first. The others are the network's own.
+    pub teacher_forcing: f64,
+}
+
+/// Which kind of network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    /// A recurrent encoder and decoder.
+    #[default]
+    Recurrent,
+    /// A Transformer's.
+    Transformer,
 }
 
 /// Which pairs, and how they are cut into pieces.
@@ -86,7 +108,12 @@ pub struct DataSettings {
     /// Share of the training part held out for validation, and again for the test, where the
     /// source has no such part; in `[0, 0.5)`.
     pub held_out: f64,
-    /// Pieces of words that are learned, of both languages together.
+    /// How the pieces of words are found: `bpe`, `wordpiece`, `unigram`, or `word` for whole words,
+    /// of which unknown ones are copied where the network looks back.
+    pub tokenizer: TokenizerKind,
+    /// Whether both languages have their pieces together, or each its own.
+    pub joint: bool,
+    /// Pieces that are learned, special ones included.
     pub vocab_size: usize,
     /// Pieces that are rarer are not learned.
     pub min_frequency: u64,
@@ -100,6 +127,8 @@ pub struct SearchSettings {
     pub beam: usize,
     /// Strength of the preference for long translations.
     pub length_penalty: f64,
+    /// Strength of the preference for translations that look at all of their source.
+    pub coverage_penalty: f64,
     /// Most pieces of a translation.
     pub max_len: usize,
 }
@@ -108,14 +137,19 @@ impl Default for ModelSettings {
     fn default() -> Self {
         Self {
             preset: PRESETS[0].to_owned(),
+            architecture: Architecture::Recurrent,
             cell: Cell::Gru,
             attention: AttentionKind::Additive,
+            coverage: false,
             embedding: 64,
             encoder_hidden: 64,
             hidden: 128,
             attention_size: 64,
+            layers: 3,
+            heads: 4,
             dropout: 0.0,
             smoothing: 0.0,
+            teacher_forcing: 1.0,
         }
     }
 }
@@ -134,6 +168,8 @@ impl Default for DataSettings {
             valid_samples: 500,
             test_samples: 2_000,
             held_out: 0.02,
+            tokenizer: TokenizerKind::Bpe,
+            joint: true,
             vocab_size: 320,
             min_frequency: 2,
         }
@@ -145,6 +181,7 @@ impl Default for SearchSettings {
         Self {
             beam: 1,
             length_penalty: 1.0,
+            coverage_penalty: 0.0,
             max_len: 100,
         }
     }
@@ -171,27 +208,15 @@ impl recipe::Settings for Settings {
         };
         // Small numbers come again and again, or they would be as rare as any other.
         settings.filter.drop_duplicates = name != "numbers";
-        if name == "multi30k" {
-            settings.model = ModelSettings {
-                embedding: 256,
-                encoder_hidden: 256,
-                hidden: 512,
-                attention_size: 512,
-                dropout: 0.3,
-                smoothing: 0.1,
-                ..settings.model
-            };
-            settings.data = DataSettings {
-                source: "multi30k".to_owned(),
-                source_language: "de".to_owned(),
-                target_language: "en".to_owned(),
-                vocab_size: 8_000,
-                ..settings.data
-            };
-            settings.search.beam = 5;
-            settings.optim.lr = 1e-3;
-            settings.optim.decay_after = 6;
-            settings.train.epochs = 12;
+        if name != "numbers" {
+            multi30k(&mut settings);
+        }
+        if name == "multi30k-transformer" {
+            settings.model.architecture = Architecture::Transformer;
+            settings.model.hidden = 1024;
+            settings.optim.warmup = 2.0;
+            settings.optim.decay_after = 2;
+            settings.train.epochs = 16;
         }
         Ok(settings)
     }
@@ -203,6 +228,9 @@ impl recipe::Settings for Settings {
         at_least_1("model.encoder_hidden", model.encoder_hidden)?;
         at_least_1("model.hidden", model.hidden)?;
         at_least_1("model.attention_size", model.attention_size)?;
+        at_least_1("model.layers", model.layers)?;
+        at_least_1("model.heads", model.heads)?;
+        probability("model.teacher_forcing", model.teacher_forcing)?;
         probability("model.dropout", model.dropout)?;
         probability("model.smoothing", model.smoothing)?;
         at_least_1("data.train_samples", data.train_samples)?;
@@ -213,6 +241,7 @@ impl recipe::Settings for Settings {
         at_least_1("search.beam", search.beam)?;
         at_least_1("search.max_len", search.max_len)?;
         at_least_0("search.length_penalty", search.length_penalty)?;
+        at_least_0("search.coverage_penalty", search.coverage_penalty)?;
         if data.source == "numbers" {
             data.target_language.parse::<Language>()?;
         }
@@ -239,4 +268,28 @@ impl recipe::Settings for Settings {
     fn paths_mut(&mut self) -> Vec<&mut String> {
         vec![&mut self.data.source, &mut self.data.target]
     }
+}
+
+/// The network of the published size for thirty thousand pairs.
+fn multi30k(settings: &mut Settings) {
+    settings.model = ModelSettings {
+        embedding: 256,
+        encoder_hidden: 256,
+        hidden: 512,
+        attention_size: 512,
+        dropout: 0.3,
+        smoothing: 0.1,
+        ..settings.model.clone()
+    };
+    settings.data = DataSettings {
+        source: "multi30k".to_owned(),
+        source_language: "de".to_owned(),
+        target_language: "en".to_owned(),
+        vocab_size: 8_000,
+        ..settings.data.clone()
+    };
+    settings.search.beam = 5;
+    settings.optim.lr = 1e-3;
+    settings.optim.decay_after = 6;
+    settings.train.epochs = 12;
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mapsto_models::Cell;
-use mapsto_models::seq2seq::{AttentionKind, Seq2Seq, Seq2SeqConfig};
+use mapsto_models::seq2seq::{AttentionKind, EncoderDecoder, Seq2Seq, Seq2SeqConfig};
 use mapsto_tensor::testing::{assert_close, check_gradients};
 use mapsto_tensor::{DType, Device, ParamStore, Tensor, VarBuilder, backward, rng};
 
@@ -32,6 +32,7 @@ fn gradients_are_right_for_every_kind() {
                 let config = Seq2SeqConfig {
                     readout,
                     tied: readout,
+                    coverage: readout && attention == AttentionKind::Additive,
                     ..config(attention, cell)
                 };
                 let (store, _) = model(&config);
@@ -156,6 +157,14 @@ fn what_does_not_fit_is_named() {
                 ..base.clone()
             },
             "a readout",
+        ),
+        (
+            Seq2SeqConfig {
+                coverage: true,
+                attention: AttentionKind::General,
+                ..base.clone()
+            },
+            "of additive attention",
         ),
         (
             Seq2SeqConfig {

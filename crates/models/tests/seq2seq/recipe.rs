@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mapsto_models::seq2seq::{Recipe, Settings, Translator};
+use mapsto_data::{Tokenizer, TokenizerKind};
+use mapsto_models::seq2seq::{Architecture, Recipe, SampleConfig, Settings, Translator};
 use mapsto_models::{Error, Options, Recipe as _, Report, Settings as _};
 use mapsto_tensor::{Checkpoint, Device};
 use mapsto_train::{Callback, Context, Error as TrainError, RunFolder, StopReason};
@@ -54,8 +55,34 @@ impl Callback for StopAfter {
     }
 }
 
+/// Whole words, of each language its own, and in the second epoch half of the network's own.
+fn of_words() -> Settings {
+    let mut settings = settings();
+    settings.data.tokenizer = TokenizerKind::Word;
+    settings.data.joint = false;
+    settings.data.vocab_size = 40;
+    settings.model.coverage = true;
+    settings.model.teacher_forcing = 0.5;
+    settings.optim.warmup = 0.5;
+    settings
+}
+
+fn transformer() -> Settings {
+    let mut settings = settings();
+    settings.model.architecture = Architecture::Transformer;
+    settings.model.layers = 2;
+    settings.model.heads = 2;
+    settings
+}
+
 #[test]
 fn a_run_in_two_parts_is_the_whole_run() {
+    for settings in [settings, of_words, transformer] {
+        resumed(settings);
+    }
+}
+
+fn resumed(settings: fn() -> Settings) {
     let (_whole, report) = train(settings());
     assert_eq!(report.steps, 20);
     for step in [4, 13] {
@@ -98,10 +125,39 @@ fn the_pipeline_measures_what_the_run_measured() {
     let one = translator.translate("ninety-seven").unwrap();
     let search = translator.description.search;
     let all = translator
-        .translate_batch(&["", "ninety-seven"], &search)
+        .translate_batch(&["", "ninety-seven"], &search.into())
         .unwrap();
     assert_eq!(all[0][0].text, "");
     assert_eq!(all[1][0], one);
+}
+
+#[test]
+fn words_of_each_language_are_its_own() {
+    let (root, _) = train(of_words());
+    let best = root.path().join("run/checkpoints/best.safetensors");
+    let translator = Translator::load(&best, &Device::Cpu).unwrap();
+    let tokenizers = translator.tokenizers();
+    assert!(!tokenizers.is_joint());
+    let id = |tokenizer: &Tokenizer, word: &str| tokenizer.encode(word).unwrap()[0];
+    assert!(id(&tokenizers.source, "thousand") > 3 && id(&tokenizers.target, "mille") > 3);
+    assert_eq!(id(&tokenizers.source, "mille"), Tokenizer::UNK);
+    for name in ["source.tokenizer.json", "target.tokenizer.json"] {
+        assert!(root.path().join("run").join(name).is_file());
+    }
+    // Other draws, other texts; the same again for the same seed.
+    let draw = |seed| {
+        let search = SampleConfig {
+            seed,
+            count: 3,
+            max_len: 12,
+            ..SampleConfig::default()
+        };
+        translator
+            .translate_batch(&["one thousand"], &search.into())
+            .unwrap()
+    };
+    assert_eq!(draw(1), draw(1));
+    assert_ne!(draw(1), draw(2));
 }
 
 #[test]
@@ -113,9 +169,9 @@ fn a_checkpoint_of_other_pieces_is_refused() {
     let changes: [(&str, Change); 3] = [
         ("of kind lm", |model| model["kind"] = "lm".into()),
         ("damaged tokenizer", |model| {
-            model["tokenizer"] = "{}".into()
+            model["tokenizers"][0] = "{}".into()
         }),
-        ("pieces for a model of 9", |model| {
+        ("pieces for a model of [9, 9]", |model| {
             model["config"]["source_vocab"] = 9.into();
             model["config"]["target_vocab"] = 9.into();
         }),

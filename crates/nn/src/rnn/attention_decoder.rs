@@ -4,11 +4,14 @@
 //! and the cell steps from `h_{t-1}` on the input `[x_t; c_t]`; what lies beyond the end of a
 //! memory is not looked at.
 //!
+//! With coverage a layer knows where it has looked: `w p_s` is added inside the tanh, where `p_s` is
+//! the sum of the `a_s` of the steps before.
+//!
 //! **Shape:** `x (T, N, in)`, memory `(N, S, C)`, states `(Z, N, hidden)` → outputs `(T, N, hidden)`,
 //! contexts `(T, N, C)`, attention `(T, N, S)` and the last states; `Z` is 2 for an LSTM, else 1.
 //!
 //! **Parameters:** `attention.query.weight (A, hidden)`, `attention.key.weight (A, C)`,
-//! `attention.energy.weight (1, A)` as of PyTorch's `Linear` without bias; `rnn.weight_ih_l0 (G
+//! `attention.energy.weight (1, A)`, with coverage `attention.coverage.weight (A, 1)`, as of PyTorch's `Linear` without bias; `rnn.weight_ih_l0 (G
 //! hidden, in + C)`, `rnn.weight_hh_l0`, `rnn.bias_ih_l0`, `rnn.bias_hh_l0` as of its stacks.
 //!
 //! PyTorch has no such layer. All steps are one op, forward and back.
@@ -24,6 +27,7 @@
 //!     context_size: 6,
 //!     hidden_size: 8,
 //!     attention_size: 5,
+//!     coverage: false,
 //! };
 //! let layer = AttentionDecoder::new(&config, &store.root())?;
 //! let source = Tensor::ones((2, 7, 6), DType::F32, &Device::Cpu)?;
@@ -37,7 +41,8 @@
 //! ```
 //!
 //! **Reference:** Dzmitry Bahdanau, Kyunghyun Cho, Yoshua Bengio, "Neural machine translation by
-//! jointly learning to align and translate", 2015.
+//! jointly learning to align and translate", 2015; Zhaopeng Tu et al., "Modeling coverage for neural
+//! machine translation", 2016.
 
 use mapsto_tensor::ops::{
     self, AttentionDecoderWeights, AttentionMemory, Decoded, Recurrence, attention_decoder,
@@ -60,6 +65,8 @@ pub struct AttentionDecoderConfig {
     pub hidden_size: usize,
     /// Units of the comparison.
     pub attention_size: usize,
+    /// Whether the comparison sees how much a place has been looked at before.
+    pub coverage: bool,
 }
 
 /// A recurrent layer with additive attention.
@@ -100,6 +107,10 @@ impl AttentionDecoder {
             weights: AttentionDecoderWeights {
                 query: linear("query", config.attention_size, config.hidden_size)?,
                 energy: linear("energy", 1, config.attention_size)?,
+                coverage: match config.coverage {
+                    true => Some(linear("coverage", config.attention_size, 1)?.t()?),
+                    false => None,
+                },
                 cell: weights(config.kind, &cell, "_l0", &vb.pp("rnn"))?,
             },
         })
@@ -120,6 +131,7 @@ impl AttentionDecoder {
             values: values.clone(),
             keys: ops::linear(values, &self.key, None)?,
             lengths,
+            seen: None,
         })
     }
 

@@ -4,6 +4,7 @@
 //! checked against PyTorch's values and gradients and by finite differences.
 
 mod activation;
+mod attention;
 mod avg_pool;
 mod conv;
 mod conv_composed;
@@ -13,6 +14,7 @@ mod cross_entropy;
 mod dropout;
 mod embedding;
 mod im2col;
+mod layer_norm;
 mod linear;
 mod linear_cross_entropy;
 mod max_pool;
@@ -24,12 +26,14 @@ mod window;
 mod composed_tests;
 
 pub use activation::{Unary, unary};
+pub use attention::{AttentionInputs, AttentionMask, AttentionOptions, multi_head_attention};
 pub use avg_pool::{AvgPool2dParams, avg_pool2d};
 pub use conv::{Conv2dParams, conv2d, conv2d_then};
 pub use conv_then::Then;
 pub use cross_entropy::{Targets, cross_entropy_rows};
 pub use dropout::dropout;
 pub use embedding::embedding;
+pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use linear_cross_entropy::linear_cross_entropy;
 pub use max_pool::max_pool2d;

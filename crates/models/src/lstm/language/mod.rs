@@ -7,14 +7,13 @@ mod network;
 mod pipeline;
 mod presets;
 mod recipe;
-mod sampling;
 mod settings;
 mod task;
 
+pub use crate::sampling::Sampling;
 pub use network::{LanguageDropout, LanguageModel, LanguageModelConfig};
 pub use pipeline::{Description, Writer};
 pub use presets::PRESETS;
 pub use recipe::Recipe;
-pub use sampling::Sampling;
 pub use settings::{DataSettings, ModelSettings, Settings};
 pub use task::{Carried, NextToken, Window};

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::network::{LanguageModel, LanguageModelConfig};
-use super::sampling::Sampling;
 use crate::error::{Error, Result};
+use crate::sampling::Sampling;
 
 /// What a checkpoint of this entry says about itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,16 +1,19 @@
-//! Search for a likely target: greedy, or with a beam.
+//! [`beam_search`]: a likely target, by a beam or greedily.
 //!
 //! A beam keeps the `size` likeliest beginnings of a target at each step. A finished one is scored
-//! by `log p / lp` with `lp = ((5 + length) / 6)^alpha`, and the search ends when no beginning can
-//! become better than what is finished, or at `max_len` words.
+//! by `log p / lp + cp` with the penalties of length `lp = ((5 + length) / 6)^alpha` and of coverage
+//! `cp = beta * sum over s of ln(min(1, sum over t of a_ts))`, where `a_ts` is the attention of the
+//! target's word `t` (its end is one) to the source's word `s`. The search ends when no beginning
+//! can become better than what is finished, or at `max_len` words.
 //!
 //! **Reference:** Yonghui Wu et al., "Google's neural machine translation system: bridging the gap
-//! between human and machine translation", 2016 (the length penalty).
+//! between human and machine translation", 2016 (both penalties).
 
-use mapsto_tensor::{Device, Result, Tensor, bail};
+use mapsto_tensor::{Result, Tensor, bail};
 use serde::{Deserialize, Serialize};
 
-use super::network::Seq2Seq;
+use super::super::encoder_decoder::EncoderDecoder;
+use super::Found;
 
 /// How a beam search goes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -20,6 +23,9 @@ pub struct BeamConfig {
     pub size: usize,
     /// `alpha` of the length penalty, at least 0; default 1. With 0 short targets are preferred.
     pub length_penalty: f64,
+    /// `beta` of the coverage penalty, at least 0; default 0. Above it targets are preferred that
+    /// look at all of their source; for networks with attention alone.
+    pub coverage_penalty: f64,
     /// Most words of a target, `<eos>` not counted; default 100.
     pub max_len: usize,
     /// The best targets that are given, at most `size`; default 1.
@@ -35,6 +41,7 @@ impl Default for BeamConfig {
         Self {
             size: 5,
             length_penalty: 1.0,
+            coverage_penalty: 0.0,
             max_len: 100,
             best: 1,
             bos: mapsto_data::Tokenizer::BOS,
@@ -43,25 +50,12 @@ impl Default for BeamConfig {
     }
 }
 
-/// A target that a search found.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Found {
-    /// Its words, without `<bos>` and `<eos>`.
-    pub words: Vec<u32>,
-    /// `log p` of all words and the end.
-    pub log_probability: f64,
-    /// The same over the length penalty.
-    pub score: f64,
-    /// Where each word looked, a row a word (and one for the end); none without attention.
-    pub attention: Vec<Vec<f32>>,
-}
-
 /// The likeliest word at each step, for each source `(N, S)`: a beam of one.
 ///
 /// # Errors
 /// As for [`beam_search`].
 pub fn greedy_search(
-    model: &Seq2Seq,
+    model: &dyn EncoderDecoder,
     source: (&Tensor, &[usize]),
     config: &BeamConfig,
 ) -> Result<Vec<Found>> {
@@ -79,79 +73,58 @@ pub fn greedy_search(
 /// # Errors
 /// When a setting is out of range, or the sources do not fit the model.
 pub fn beam_search(
-    model: &Seq2Seq,
+    model: &dyn EncoderDecoder,
     source: (&Tensor, &[usize]),
     config: &BeamConfig,
 ) -> Result<Vec<Vec<Found>>> {
-    if config.size == 0 || config.best == 0 || config.best > config.size || config.max_len == 0 {
-        bail!(
-            "beam search: expected a size and a length of at least 1 and at most `size` results, \
-             got {config:?}"
-        );
-    }
-    if !(config.length_penalty >= 0.0 && config.length_penalty.is_finite()) {
-        bail!(
-            "beam search: the length penalty must be 0 or more, got {}",
-            config.length_penalty
-        );
-    }
-    let encoded = model.encode(source.0, source.1, false)?;
+    config.check()?;
     let count = source.1.len();
-    let mut searches: Vec<Search> = (0..count).map(|row| Search::new(row, config)).collect();
-    let all = model.lookback(&encoded)?;
-    let mut states = encoded.states.detach();
-    // Rows of the decoder's batch before the step: one a source, then one a beginning.
-    let mut lookback = all.clone();
+    let mut searches: Vec<Search> = (0..count).map(|_| Search::new(config)).collect();
+    let mut state = model.read(source.0, source.1)?;
     for _ in 0..=config.max_len {
         let words: Vec<u32> = searches.iter().flat_map(Search::last_words).collect();
-        let rows = words.len();
-        if rows == 0 {
+        if words.is_empty() {
             break;
         }
-        let words = Tensor::from_vec(words, (1, rows), states.device())?;
-        let walk = model.walk(&words, &lookback, &states, false)?;
-        let log_p = model.log_probabilities(&walk.features.detach())?;
-        let log_p = log_p
-            .to_dtype(mapsto_tensor::DType::F32)?
-            .to_vec2::<f32>()?;
-        let attention = match &walk.attention {
-            Some(attention) => attention
-                .get(0)?
-                .to_dtype(mapsto_tensor::DType::F32)?
-                .to_vec2()?,
-            None => vec![],
-        };
-        let (mut first, mut kept, mut sources) = (0, vec![], vec![]);
+        let next = model.write(&words, &state)?;
+        if config.coverage_penalty > 0.0 && next.attention.is_empty() {
+            bail!("a coverage penalty needs a network with attention, and this one has none");
+        }
+        let (mut first, mut kept) = (0, vec![]);
         for search in &mut searches {
             let here = search.beginnings.len();
-            let looked = if attention.is_empty() {
-                &[][..]
-            } else {
-                &attention[first..][..here]
-            };
-            let from = search.step(&log_p[first..][..here], looked);
-            sources.extend(std::iter::repeat_n(search.row as u32, from.len()));
+            let looked = next.attention.get(first..first + here).unwrap_or_default();
+            let from = search.step(&next.log_probabilities[first..][..here], looked);
             kept.extend(from.into_iter().map(|place| (first + place) as u32));
             first += here;
         }
-        if kept.is_empty() {
-            break;
-        }
-        let device = walk.states.device();
-        let places = |rows: Vec<u32>| Tensor::new(rows, &Device::Cpu)?.to_device(device);
-        states = walk
-            .states
-            .detach()
-            .contiguous()?
-            .index_select(&places(kept)?, 1)?;
-        lookback = all.rows(&places(sources)?)?;
+        state = next.state.keep(&kept)?;
     }
     Ok(searches.into_iter().map(Search::best).collect())
 }
 
+impl BeamConfig {
+    fn check(&self) -> Result<()> {
+        if self.size == 0 || self.best == 0 || self.best > self.size || self.max_len == 0 {
+            bail!(
+                "beam search: expected a size and a length of at least 1 and at most `size` \
+                 results, got {self:?}"
+            );
+        }
+        for (what, penalty) in [
+            ("length", self.length_penalty),
+            ("coverage", self.coverage_penalty),
+        ] {
+            if !(penalty >= 0.0 && penalty.is_finite()) {
+                bail!("beam search: the {what} penalty must be 0 or more, got {penalty}");
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The search for one source.
 struct Search {
-    row: usize,
     config: BeamConfig,
     beginnings: Vec<Beginning>,
     finished: Vec<Found>,
@@ -165,14 +138,13 @@ struct Beginning {
 }
 
 impl Search {
-    fn new(row: usize, config: &BeamConfig) -> Self {
+    fn new(config: &BeamConfig) -> Self {
         let empty = Beginning {
             words: vec![],
             log_probability: 0.0,
             attention: vec![],
         };
         Self {
-            row,
             config: *config,
             beginnings: vec![empty],
             finished: vec![],
@@ -237,7 +209,8 @@ impl Search {
     }
 
     fn finish(&mut self, whole: Beginning) {
-        let score = whole.log_probability / self.penalty(whole.words.len());
+        let score = whole.log_probability / self.penalty(whole.words.len())
+            + self.config.coverage_penalty * uncovered(&whole.attention);
         self.finished.push(Found {
             words: whole.words,
             log_probability: whole.log_probability,
@@ -256,7 +229,8 @@ impl Search {
         if self.config.size == 1 {
             return true;
         }
-        // Each further word makes `log p` smaller and the penalty larger, up to that of the longest.
+        // Each further word makes `log p` smaller and the penalty larger, up to that of the longest;
+        // what is not covered can only cost.
         let longest = self.penalty(self.config.max_len);
         let hope = self.beginnings.iter().map(|b| b.log_probability / longest);
         hope.fold(f64::NEG_INFINITY, f64::max) <= worst.score
@@ -268,8 +242,22 @@ impl Search {
     }
 }
 
+/// `sum over s of ln(min(1, sum over t of a_ts))`, where what was never looked at counts as little,
+/// not as nothing, whose logarithm is no number to compare with.
+fn uncovered(attention: &[Vec<f32>]) -> f64 {
+    let places = attention.first().map_or(0, Vec::len);
+    let looked = |place| {
+        attention
+            .iter()
+            .map(|row| f64::from(row[place]))
+            .sum::<f64>()
+    };
+    let looked = (0..places).map(looked);
+    looked.map(|sum| sum.clamp(1e-9, 1.0).ln()).sum()
+}
+
 /// The places of the `count` largest values, NaN left out, the earlier of equal ones first.
-fn largest(values: &[f32], count: usize) -> Vec<usize> {
+pub(in crate::seq2seq) fn largest(values: &[f32], count: usize) -> Vec<usize> {
     let mut best: Vec<usize> = vec![];
     for (place, value) in values.iter().enumerate().filter(|(_, v)| !v.is_nan()) {
         if best.len() == count && best.last().is_some_and(|&last| *value <= values[last]) {

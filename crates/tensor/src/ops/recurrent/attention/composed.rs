@@ -20,6 +20,7 @@ pub(super) fn decode<C: Cell>(
         places,
         context,
         attention,
+        coverage,
         ..
     } = *sizes;
     let keys = memory.narrow(2, 0, attention)?;
@@ -35,6 +36,11 @@ pub(super) fn decode<C: Cell>(
     let bias = part(1, width)?;
     let query = part(attention, hidden)?.t()?.contiguous()?;
     let energy = part(1, attention)?;
+    let mut seen = None;
+    if coverage {
+        let weight = part(1, attention)?;
+        seen = Some((weight, part(batch, places)?));
+    }
     let mut states = (0..C::STATES)
         .map(|_| part(batch, hidden))
         .collect::<Result<Vec<_>>>()?;
@@ -44,12 +50,19 @@ pub(super) fn decode<C: Cell>(
     let [mut outputs, mut contexts, mut all_weights] = [const { vec![] }; 3];
     for step in 0..sizes.steps {
         let asked = states[0].matmul(&query)?.unsqueeze(1)?;
-        let compared = keys.broadcast_add(&asked)?.tanh()?;
+        let mut compared = keys.broadcast_add(&asked)?;
+        if let Some((weight, seen)) = &seen {
+            compared = (compared + seen.unsqueeze(2)?.broadcast_mul(weight)?)?;
+        }
+        let compared = compared.tanh()?;
         let mut scores = compared.broadcast_mul(&energy)?.sum(D::Minus1)?;
         if let Some(mask) = &mask {
             scores = (scores + mask)?;
         }
         let weights = softmax(&scores, D::Minus1)?;
+        if let Some((_, seen)) = &mut seen {
+            *seen = (&*seen + &weights)?;
+        }
         let mixed = weights.unsqueeze(1)?.matmul(&values)?.squeeze(1)?;
         let x = (gates.get(step)? + mixed.matmul(&of_context)?)?;
         let product = states[0].matmul(&of_state)?.broadcast_add(&bias)?;

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::super::cell::{Cell, Step};
 use super::super::factor::Products;
 use super::super::kernel::{both, take_step};
-use super::row::{Memory, look};
+use super::row::{Coverage, Memory, Question, look};
 use crate::kernel::{Float, Mat};
 
 #[derive(Clone, Copy)]
@@ -18,6 +18,8 @@ pub(super) struct Sizes {
     pub(super) places: usize,
     pub(super) context: usize,
     pub(super) attention: usize,
+    /// Whether what was seen before adds to the comparison.
+    pub(super) coverage: bool,
 }
 
 impl Sizes {
@@ -59,6 +61,10 @@ pub(super) struct Rest<'a, T> {
     pub(super) bias: &'a [T],
     pub(super) query: &'a [T],
     pub(super) energy: &'a [T],
+    /// Weight of what was seen, `(A)`, and that before the walk, `(B, S)`; both empty without
+    /// coverage.
+    pub(super) coverage: &'a [T],
+    pub(super) seen: &'a [T],
     pub(super) states: &'a [T],
 }
 
@@ -68,14 +74,38 @@ impl<'a, T> Rest<'a, T> {
         let (of_state, data) = data.split_at(sizes.width * sizes.hidden);
         let (bias, data) = data.split_at(sizes.width);
         let (query, data) = data.split_at(sizes.attention * sizes.hidden);
-        let (energy, states) = data.split_at(sizes.attention);
+        let (energy, data) = data.split_at(sizes.attention);
+        let covered = usize::from(sizes.coverage);
+        let (coverage, data) = data.split_at(covered * sizes.attention);
+        let (seen, states) = data.split_at(covered * sizes.batch * sizes.places);
         Self {
             of_context,
             of_state,
             bias,
             query,
             energy,
+            coverage,
+            seen,
             states,
+        }
+    }
+
+    /// What row `row` asks with `query`, when the rows had `seen` before.
+    pub(super) fn question<'b>(
+        &'b self,
+        row: usize,
+        query: &'b [T],
+        seen: &'b [T],
+        places: usize,
+    ) -> Question<'b, T> {
+        let coverage = (!self.coverage.is_empty()).then(|| Coverage {
+            seen: &seen[row * places..][..places],
+            weight: self.coverage,
+        });
+        Question {
+            query,
+            energy: self.energy,
+            coverage,
         }
     }
 }
@@ -113,6 +143,7 @@ pub(super) fn forward<T: Float, C: Cell>(
     let mut outputs = vec![T::zero(); sizes.outputs()];
     let mut contexts = vec![T::zero(); sizes.contexts()];
     let mut weights = vec![T::zero(); sizes.weights()];
+    let mut seen = rest.seen.to_vec();
     for step in 0..steps {
         let at = if keep { step } else { 0 };
         let query = &mut queries[at * asked..][..asked];
@@ -122,10 +153,13 @@ pub(super) fn forward<T: Float, C: Cell>(
         look_all(
             sizes,
             lengths,
-            (query, rest.energy, memory),
+            (query, &seen, memory, rest),
             (looked, context),
             &mut scratch,
         );
+        for (seen, &looked) in seen.iter_mut().zip(&*looked) {
+            *seen += looked;
+        }
 
         x.copy_from_slice(&gates[step * batch * width..][..batch * width]);
         of_context.product(&mut x, Mat::new(context, batch, sizes.context), true);
@@ -154,7 +188,7 @@ pub(super) fn forward<T: Float, C: Cell>(
 fn look_all<T: Float>(
     sizes: &Sizes,
     lengths: &[usize],
-    (query, energy, memory): (&[T], &[T], &[T]),
+    (query, seen, memory, rest): (&[T], &[T], &[T], Rest<'_, T>),
     (weights, context): (&mut [T], &mut [T]),
     scratch: &mut [T],
 ) {
@@ -173,12 +207,14 @@ fn look_all<T: Float>(
                 .zip(context.par_chunks_mut(mixed.max(1))),
         )
         .zip(scratch.par_chunks_mut(attention))
-        .for_each(|(((query, (data, &length)), out), scratch)| {
+        .enumerate()
+        .for_each(|(row, (((query, (data, &length)), out), scratch))| {
             let memory = Memory {
                 data,
                 attention,
                 context: mixed,
             };
-            look((query, energy), memory, length, out, scratch);
+            let question = rest.question(row, query, seen, places);
+            look(question, memory, length, out, scratch);
         });
 }

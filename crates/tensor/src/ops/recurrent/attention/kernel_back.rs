@@ -51,6 +51,7 @@ pub(super) fn backward<T: Float, C: Cell>(
         places,
         context,
         attention,
+        ..
     } = *sizes;
     let (units, block, asked) = (sizes.units(), batch * C::KEPT * hidden, batch * attention);
     let Rest {
@@ -74,7 +75,9 @@ pub(super) fn backward<T: Float, C: Cell>(
     let mut dmix = vec![T::zero(); batch * context];
     let mut looked = vec![T::zero(); batch * places];
     let mut scratch = vec![T::zero(); asked];
-    let mut denergies = vec![T::zero(); asked];
+    let [mut denergies, mut dcoverages] = [0, 1].map(|_| vec![T::zero(); asked]);
+    let seen = seen_before(sizes, &known);
+    let mut dseen = vec![T::zero(); batch * places];
     let mut dlast = vec![T::zero(); units];
     let mut dmemory = vec![T::zero(); batch * sizes.memory()];
     for step in (0..steps).rev() {
@@ -102,6 +105,10 @@ pub(super) fn backward<T: Float, C: Cell>(
         dmix.copy_from_slice(&dcontexts[step * batch * context..][..batch * context]);
         of_context.product(&mut dmix, Mat::new(dgates, batch, width), true);
         looked.copy_from_slice(&dweights[step * batch * places..][..batch * places]);
+        // What a step looks at, all later ones have seen.
+        for (looked, &dseen) in looked.iter_mut().zip(&dseen) {
+            *looked += dseen;
+        }
         let dquery = &mut all.dqueries[step * asked..][..asked];
         let grads = Back {
             dweights: &mut looked,
@@ -109,14 +116,23 @@ pub(super) fn backward<T: Float, C: Cell>(
             dquery,
             dmemory: &mut dmemory,
             denergy: &mut denergies,
+            dseen: &mut dseen,
+            dcoverage: &mut dcoverages,
             scratch: &mut scratch,
         };
-        look_back_all(sizes, lengths, known, step, grads);
+        let seen = seen.get(step).map_or(&[][..], Vec::as_slice);
+        look_back_all(sizes, lengths, known, (step, seen), grads);
         to_query.product(&mut dh, Mat::new(dquery, batch, attention), true);
     }
-    let mut denergy = vec![T::zero(); attention];
-    add_rows(&mut denergy, &denergies);
-    let drest = rest_gradient::<T, C>(sizes, &all, known, &denergy, (&dh, &dc));
+    let mut dasked = vec![T::zero(); attention];
+    add_rows(&mut dasked, &denergies);
+    if sizes.coverage {
+        let mut dcoverage = vec![T::zero(); attention];
+        add_rows(&mut dcoverage, &dcoverages);
+        dasked.extend(dcoverage);
+        dasked.extend(dseen);
+    }
+    let drest = rest_gradient::<T, C>(sizes, &all, known, &dasked, (&dh, &dc));
     Grads {
         dgates: all.dgates,
         dmemory,
@@ -124,12 +140,30 @@ pub(super) fn backward<T: Float, C: Cell>(
     }
 }
 
+/// How much each place had been looked at before each step; nothing without coverage.
+fn seen_before<T: Float>(sizes: &Sizes, known: &Known<'_, T>) -> Vec<Vec<T>> {
+    if !sizes.coverage {
+        return vec![];
+    }
+    let weights = &known.y[sizes.outputs() + sizes.contexts()..][..sizes.weights()];
+    let steps = weights.chunks_exact(sizes.batch * sizes.places);
+    let mut seen = known.rest.seen.to_vec();
+    let before = steps.map(|looked| {
+        let before = seen.clone();
+        for (seen, &looked) in seen.iter_mut().zip(looked) {
+            *seen += looked;
+        }
+        before
+    });
+    before.collect()
+}
+
 /// [`look_back`] of all rows; `all` are theirs one after another.
 fn look_back_all<T: Float>(
     sizes: &Sizes,
     lengths: &[usize],
     known: Known<'_, T>,
-    step: usize,
+    (step, seen): (usize, &[T]),
     all: Back<'_, T>,
 ) {
     let Sizes {
@@ -142,7 +176,7 @@ fn look_back_all<T: Float>(
     let weights = &known.y[sizes.outputs() + sizes.contexts()..][..sizes.weights()];
     let weights = &weights[step * batch * places..][..batch * places];
     let queries = &known.queries[step * batch * attention..][..batch * attention];
-    let seen = queries
+    let asked = queries
         .par_chunks(attention)
         .zip(known.memory.par_chunks(sizes.memory()))
         .zip(weights.par_chunks(places).zip(lengths));
@@ -155,25 +189,31 @@ fn look_back_all<T: Float>(
         .zip(
             all.denergy
                 .par_chunks_mut(attention)
-                .zip(all.scratch.par_chunks_mut(attention)),
+                .zip(all.scratch.par_chunks_mut(attention))
+                .zip(all.dseen.par_chunks_mut(places))
+                .zip(all.dcoverage.par_chunks_mut(attention)),
         );
-    seen.zip(grads).for_each(
-        |(((query, data), (weights, &length)), ((((dweights, dmix), dquery), dmemory), more))| {
+    asked.zip(grads).enumerate().for_each(
+        |(row, (((query, data), (weights, &length)), (grads, more)))| {
             let memory = Memory {
                 data,
                 attention,
                 context,
             };
-            let (denergy, scratch) = more;
+            let (((dweights, dmix), dquery), dmemory) = grads;
+            let (((denergy, scratch), dseen), dcoverage) = more;
             let back = Back {
                 dweights,
                 dmix,
                 dquery,
                 dmemory,
                 denergy,
+                dseen,
+                dcoverage,
                 scratch,
             };
-            look_back((query, known.rest.energy), memory, weights, length, back);
+            let question = known.rest.question(row, query, seen, places);
+            look_back(question, memory, weights, length, back);
         },
     );
 }
@@ -183,7 +223,7 @@ fn rest_gradient<T: Float, C: Cell>(
     sizes: &Sizes,
     all: &Steps<T>,
     known: Known<'_, T>,
-    denergy: &[T],
+    dasked: &[T],
     (dh, dc): (&[T], &[T]),
 ) -> Vec<T> {
     let Sizes {
@@ -210,7 +250,7 @@ fn rest_gradient<T: Float, C: Cell>(
     add_rows(&mut dbias, &all.dproduct);
     drest.extend(dbias);
     drest.extend(product(dqueries.t(), before, Spread::Pool));
-    drest.extend_from_slice(denergy);
+    drest.extend_from_slice(dasked);
     drest.extend_from_slice(dh);
     if C::STATES == 2 {
         drest.extend_from_slice(dc);

@@ -6,12 +6,16 @@
 //! waits for the one before: what depends on the inputs alone is one product before, the weights'
 //! gradients are one product each after the walk back.
 //!
+//! With coverage the comparison also sees how much each place has been looked at before, `p_s = sum
+//! over the steps before of a_s`: `e_s = v . tanh(W_q h + k_s + w p_s)`.
+//!
 //! **Shape:** `x (T, B, E)`, memory `m (B, S, C)`, keys `k (B, S, A)`, `weight_ih (G H, E + C)`,
-//! `weight_hh (G H, H)`, biases `(G H)`, `query W_q (A, H)`, `energy v (1, A)`, states `(N, B, H)` →
+//! `weight_hh (G H, H)`, biases `(G H)`, `query W_q (A, H)`, `energy v (1, A)`, coverage `w (1, A)` and `p (B, S)`, states `(N, B, H)` →
 //! outputs `(T, B, H)`, contexts `(T, B, C)`, attention `(T, B, S)`, last states `(N, B, H)`.
 //!
 //! **Reference:** Dzmitry Bahdanau, Kyunghyun Cho, Yoshua Bengio, "Neural machine translation by
-//! jointly learning to align and translate", 2015.
+//! jointly learning to align and translate", 2015; Zhaopeng Tu, Zhengdong Lu, Yang Liu, Xiaohua Liu,
+//! Hang Li, "Modeling coverage for neural machine translation", 2016 (in its simplest form).
 
 mod composed;
 mod kernel;
@@ -45,6 +49,9 @@ pub struct AttentionMemory {
     pub keys: Tensor,
     /// Places of each sequence; none if all have `S`.
     pub lengths: Option<Vec<usize>>,
+    /// How much each place has been looked at before the walk, `(B, S)`; none for not at all. For a
+    /// decoder with coverage.
+    pub seen: Option<Tensor>,
 }
 
 /// The parameters of a decoder with additive attention.
@@ -56,6 +63,8 @@ pub struct AttentionDecoderWeights {
     pub query: Tensor,
     /// Of the comparison's result, `(1, A)`.
     pub energy: Tensor,
+    /// Of how much a place has been looked at, `(1, A)`; none for a decoder without coverage.
+    pub coverage: Option<Tensor>,
 }
 
 /// What a walk of a decoder gave.
@@ -143,6 +152,12 @@ fn check(
         ("energy", &weights.energy, vec![1, attention]),
         ("states", states, vec![kind.states(), batch, hidden]),
     ];
+    if let Some(coverage) = &weights.coverage {
+        shapes.push(("coverage", coverage, vec![1, attention]));
+    }
+    if let Some(seen) = &memory.seen {
+        shapes.push(("what was seen", seen, vec![batch, places]));
+    }
     if let Some((ih, hh)) = &weights.cell.biases {
         shapes.extend([("bias_ih", ih, vec![width]), ("bias_hh", hh, vec![width])]);
     }
@@ -165,6 +180,7 @@ fn check(
         places,
         context,
         attention,
+        coverage: weights.coverage.is_some(),
     })
 }
 
@@ -186,7 +202,7 @@ fn check_lengths(lengths: Option<&[usize]>, batch: usize, places: usize) -> Resu
 
 /// The op's three inputs: the inputs' part of the gates `(T, B, G H)`; keys and values side by
 /// side `(B, S, A + C)`; and, one after the other, the weights `(G H, C)` of the context,
-/// `weight_hh`, its bias, query, energy, and the states.
+/// `weight_hh`, its bias, query, energy, with coverage its weight and what was seen, and the states.
 fn pack(
     sizes: &Sizes,
     x: &Tensor,
@@ -203,18 +219,23 @@ fn pack(
         None => (None, Tensor::zeros(sizes.width, x.dtype(), x.device())?),
     };
     let gates = linear(x, &of_input, bias)?;
-    let memory = Tensor::cat(&[&memory.keys, &memory.values], 2)?;
-    let rest = [
-        &of_context,
-        &cell.weight_hh,
-        &of_state,
-        &weights.query,
-        &weights.energy,
-        states,
+    let places = Tensor::cat(&[&memory.keys, &memory.values], 2)?;
+    let mut rest = vec![
+        of_context,
+        cell.weight_hh.clone(),
+        of_state,
+        weights.query.clone(),
+        weights.energy.clone(),
     ];
-    let rest = rest.map(|part| part.contiguous()?.flatten_all());
-    let rest = rest.into_iter().collect::<Result<Vec<_>>>()?;
-    Ok([gates, memory, Tensor::cat(&rest, 0)?])
+    if let Some(coverage) = &weights.coverage {
+        let none = || Tensor::zeros((sizes.batch, sizes.places), x.dtype(), x.device());
+        rest.push(coverage.clone());
+        rest.push(memory.seen.clone().map_or_else(none, Ok)?);
+    }
+    rest.push(states.clone());
+    let rest = rest.iter().map(|part| part.contiguous()?.flatten_all());
+    let rest = rest.collect::<Result<Vec<_>>>()?;
+    Ok([gates, places, Tensor::cat(&rest, 0)?])
 }
 
 fn run<C: Cell>(

@@ -23,9 +23,24 @@ impl<'a, T> Memory<'a, T> {
     }
 }
 
+/// What a row asks with.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'a, T> {
+    pub(super) query: &'a [T],
+    pub(super) energy: &'a [T],
+    pub(super) coverage: Option<Coverage<'a, T>>,
+}
+
+/// How much each place was looked at before, and what that adds to the comparison.
+#[derive(Clone, Copy)]
+pub(super) struct Coverage<'a, T> {
+    pub(super) seen: &'a [T],
+    pub(super) weight: &'a [T],
+}
+
 /// Weights of the places (0 beyond `length`) and their mix; `scratch` is as long as a key.
 pub(super) fn look<T: Float>(
-    (query, energy): (&[T], &[T]),
+    question: Question<'_, T>,
     memory: Memory<'_, T>,
     length: usize,
     (weights, mix): (&mut [T], &mut [T]),
@@ -36,9 +51,11 @@ pub(super) fn look<T: Float>(
         || {
             weights.fill(T::zero());
             let weights = &mut weights[..length];
-            for (weight, (key, _)) in weights.iter_mut().zip(memory.places(length)) {
-                compare(scratch, query, key);
-                multiply(scratch, energy);
+            for (place, (weight, (key, _))) in
+                weights.iter_mut().zip(memory.places(length)).enumerate()
+            {
+                compare(scratch, question, key, place);
+                multiply(scratch, question.energy);
                 *weight = sum(scratch);
             }
             softmax(weights);
@@ -61,13 +78,16 @@ pub(super) struct Back<'a, T> {
     /// Gradients of the memory and the energies, to be added to.
     pub(super) dmemory: &'a mut [T],
     pub(super) denergy: &'a mut [T],
+    /// Gradients of what was seen and of its weight, to be added to with coverage.
+    pub(super) dseen: &'a mut [T],
+    pub(super) dcoverage: &'a mut [T],
     /// As long as a key.
     pub(super) scratch: &'a mut [T],
 }
 
 /// The way back through [`look`].
 pub(super) fn look_back<T: Float>(
-    (query, energy): (&[T], &[T]),
+    question: Question<'_, T>,
     memory: Memory<'_, T>,
     weights: &[T],
     length: usize,
@@ -79,6 +99,8 @@ pub(super) fn look_back<T: Float>(
         dquery,
         dmemory,
         denergy,
+        dseen,
+        dcoverage,
         scratch,
     } = back;
     wide(
@@ -92,28 +114,42 @@ pub(super) fn look_back<T: Float>(
             dquery.fill(T::zero());
             let dplaces = dmemory.chunks_exact_mut(memory.attention + memory.context);
             let places = memory.places(length).zip(dplaces);
-            for ((&weight, &dweight), ((key, _), dplace)) in
-                weights.iter().zip(dweights.iter()).zip(places)
-            {
+            let all = weights.iter().zip(dweights.iter()).zip(places);
+            for (at, ((&weight, &dweight), ((key, _), dplace))) in all.enumerate() {
                 let (dkey, dvalue) = dplace.split_at_mut(memory.attention);
                 add_scaled(dvalue, weight, dmix);
                 let dscore = weight * (dweight - mean);
-                compare(scratch, query, key);
+                compare(scratch, question, key, at);
                 add_scaled(denergy, dscore, scratch);
-                for (u, &v) in scratch.iter_mut().zip(energy) {
+                for (u, &v) in scratch.iter_mut().zip(question.energy) {
                     *u = dscore * v * (T::one() - *u * *u);
                 }
                 add_scaled(dkey, T::one(), scratch);
                 add_scaled(dquery, T::one(), scratch);
+                if let Some(coverage) = question.coverage {
+                    dseen[at] += dot(scratch, coverage.weight);
+                    add_scaled(dcoverage, coverage.seen[at], scratch);
+                }
             }
         },
     );
 }
 
 #[inline(always)]
-fn compare<T: Float>(out: &mut [T], query: &[T], key: &[T]) {
-    for ((out, &q), &k) in out.iter_mut().zip(query).zip(key) {
-        *out = tanh(q + k);
+fn compare<T: Float>(out: &mut [T], question: Question<'_, T>, key: &[T], place: usize) {
+    let asked = question.query.iter().zip(key);
+    match question.coverage {
+        None => {
+            for (out, (&q, &k)) in out.iter_mut().zip(asked) {
+                *out = tanh(q + k);
+            }
+        }
+        Some(Coverage { seen, weight }) => {
+            let seen = seen[place];
+            for ((out, (&q, &k)), &w) in out.iter_mut().zip(asked).zip(weight) {
+                *out = tanh(q + k + seen * w);
+            }
+        }
     }
 }
 

@@ -14,7 +14,7 @@ const KINDS: [Recurrence; 3] = [
     Recurrence::Rnn(Nonlinearity::Tanh),
 ];
 
-fn sizes(kind: Recurrence, hidden: usize) -> Sizes {
+fn sizes(kind: Recurrence, hidden: usize, coverage: bool) -> Sizes {
     Sizes {
         steps: 4,
         batch: 3,
@@ -23,6 +23,7 @@ fn sizes(kind: Recurrence, hidden: usize) -> Sizes {
         places: 6,
         context: 5,
         attention: 18,
+        coverage,
     }
 }
 
@@ -30,6 +31,7 @@ fn sizes(kind: Recurrence, hidden: usize) -> Sizes {
 fn packed(kind: Recurrence, sizes: &Sizes) -> [Tensor; 3] {
     let weights = sizes.width * (sizes.context + sizes.hidden + 1);
     let asking = sizes.attention * (sizes.hidden + 1);
+    let covered = usize::from(sizes.coverage) * (sizes.attention + sizes.batch * sizes.places);
     let states = kind.states() * sizes.units();
     [
         wave((sizes.steps, sizes.batch, sizes.width), 0.1),
@@ -37,15 +39,19 @@ fn packed(kind: Recurrence, sizes: &Sizes) -> [Tensor; 3] {
             (sizes.batch, sizes.places, sizes.attention + sizes.context),
             0.2,
         ),
-        wave(weights + asking + states, 0.3),
+        wave(weights + asking + covered + states, 0.3),
     ]
 }
 
 #[test]
 fn kernel_and_composition_agree() {
     for kind in KINDS {
-        for lengths in [None, Some(vec![6, 1, 4])] {
-            let sizes = sizes(kind, 7);
+        for (lengths, coverage) in [
+            (None, false),
+            (Some(vec![6, 1, 4]), false),
+            (Some(vec![5, 1, 6]), true),
+        ] {
+            let sizes = sizes(kind, 7, coverage);
             let lengths = lengths.as_deref();
             let run = |t: &[Tensor], composed: bool| -> Result<Tensor> {
                 let inputs = std::array::from_fn(|i| t[i].clone());
@@ -65,12 +71,13 @@ fn kernel_and_composition_agree() {
     }
 }
 
-/// Memory and weights of a decoder with 2 inputs.
+/// Memory and weights of a decoder with 2 inputs, with coverage if there are 12 tensors.
 fn decoder(kind: Recurrence, t: &[Tensor]) -> Result<Decoded> {
     let memory = AttentionMemory {
         values: t[1].clone(),
         keys: t[2].clone(),
         lengths: Some(vec![3, 2]),
+        seen: t.get(11).cloned(),
     };
     let weights = AttentionDecoderWeights {
         cell: RecurrentWeights {
@@ -80,13 +87,21 @@ fn decoder(kind: Recurrence, t: &[Tensor]) -> Result<Decoded> {
         },
         query: t[7].clone(),
         energy: t[8].clone(),
+        coverage: t.get(10).cloned(),
     };
     attention_decoder(kind, &t[0], &memory, &weights, &t[9])
 }
 
 fn inputs(kind: Recurrence) -> Vec<Tensor> {
+    let mut inputs = covering(kind);
+    inputs.truncate(10);
+    inputs
+}
+
+/// With coverage.
+fn covering(kind: Recurrence) -> Vec<Tensor> {
     let width = kind.gates() * 3;
-    let shapes: [&[usize]; 10] = [
+    let shapes: [&[usize]; 12] = [
         &[3, 2, 2],
         &[2, 3, 4],
         &[2, 3, 5],
@@ -97,6 +112,8 @@ fn inputs(kind: Recurrence) -> Vec<Tensor> {
         &[5, 3],
         &[1, 5],
         &[kind.states(), 2, 3],
+        &[1, 5],
+        &[2, 3],
     ];
     let number = (1..).map(|i| f64::from(i) * 0.17);
     shapes
@@ -108,8 +125,13 @@ fn inputs(kind: Recurrence) -> Vec<Tensor> {
 
 #[test]
 fn gradients_are_right() {
-    for kind in KINDS {
-        check_gradients(&inputs(kind), |t| {
+    for inputs in KINDS
+        .map(|kind| (kind, inputs(kind)))
+        .into_iter()
+        .chain(KINDS.map(|kind| (kind, covering(kind))))
+    {
+        let (kind, inputs) = inputs;
+        check_gradients(&inputs, |t| {
             let all = decoder(kind, t)?;
             let parts = [all.outputs, all.contexts, all.attention, all.states];
             let parts = parts.iter().map(Tensor::flatten_all);
@@ -146,13 +168,14 @@ fn nothing_beyond_a_sequence_is_looked_at() {
 #[test]
 fn one_step_at_a_time_is_the_same_walk() {
     let kind = Recurrence::Lstm;
-    let mut inputs = inputs(kind);
+    let mut inputs = covering(kind);
     let whole = decoder(kind, &inputs).unwrap();
     let x = inputs[0].clone();
     for step in 0..3 {
         inputs[0] = x.narrow(0, step, 1).unwrap();
         let one = decoder(kind, &inputs).unwrap();
         inputs[9] = one.states.clone();
+        inputs[11] = (&inputs[11] + one.attention.get(0).unwrap()).unwrap();
         let of_whole = whole.outputs.narrow(0, step, 1).unwrap();
         crate::testing::assert_close("a step", &one.outputs, &of_whole, 1e-12, 1e-12);
     }
@@ -172,8 +195,10 @@ fn what_does_not_fit_is_named() {
         (7, vec![5, 4], "query"),
         (8, vec![1, 4], "energy"),
         (9, vec![2, 2, 3], "states"),
+        (10, vec![1, 4], "coverage"),
+        (11, vec![2, 4], "seen"),
     ] {
-        let mut inputs = inputs(Recurrence::Gru);
+        let mut inputs = covering(Recurrence::Gru);
         inputs[place] = wave(shape, 0.1);
         let error = decoder(Recurrence::Gru, &inputs).unwrap_err().to_string();
         assert!(error.contains(what), "{what}: {error}");
