@@ -60,14 +60,8 @@ fn scheduled(
     store: &ParamStore,
     (epochs, steps): (usize, usize),
 ) -> Result<Box<dyn Optimizer>> {
-    let schedule = settings.schedule;
-    let (steps, after) = (steps.max(1) as f64, settings.decay_after as f64);
-    let (epochs, decay) = (epochs as f64, settings.decay);
-    let warmup = (settings.warmup * steps).max(1.0);
-    let factor = move |step: u64| {
-        let grown = ((step as f64 + 1.0) / warmup).min(1.0);
-        grown * schedule.factor(step as f64 / steps, epochs, after, decay)
-    };
+    let of_step = settings.clone();
+    let factor = move |step: u64| of_step.factor(step, epochs, steps);
     let mut optim = Optim::new(rule, store.trainable())?.schedule(factor);
     if settings.clip_norm > 0.0 {
         optim = optim.clip_grad_norm(settings.clip_norm)?;

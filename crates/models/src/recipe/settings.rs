@@ -23,7 +23,7 @@ pub enum Schedule {
 
 impl Schedule {
     /// The factor on the learning rate at `epoch` of `epochs`.
-    pub(super) fn factor(self, epoch: f64, epochs: f64, after: f64, decay: f64) -> f64 {
+    fn factor(self, epoch: f64, epochs: f64, after: f64, decay: f64) -> f64 {
         let done = ((epoch - after) / (epochs - after).max(1e-9)).clamp(0.0, 1.0);
         match self {
             Self::Constant => 1.0,
@@ -115,6 +115,18 @@ impl Default for TrainSettings {
 }
 
 impl OptimSettings {
+    /// The factor on the learning rate at a step, of `epochs` of `steps` steps each.
+    pub(super) fn factor(&self, step: u64, epochs: usize, steps: usize) -> f64 {
+        let (steps, after) = (steps.max(1) as f64, self.decay_after as f64);
+        let warmup = (self.warmup * steps).max(1.0);
+        let grown = ((step as f64 + 1.0) / warmup).min(1.0);
+        let epoch = step as f64 / steps;
+        grown
+            * self
+                .schedule
+                .factor(epoch, epochs as f64, after, self.decay)
+    }
+
     /// Checks names and ranges.
     pub(crate) fn validate(&self) -> Result<()> {
         one_of("optim.name", &self.name, &["adam", "adamw", "sgd"])?;
@@ -224,5 +236,23 @@ mod tests {
         // A constant start as long as the run is no division by 0.
         let all = factors(Schedule::Linear, 3.0, 3.0, 0.0, &[0.0, 2.9, 3.0]);
         near(&all, &[1.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn rates_grow_in_the_first_epochs_whatever_follows() {
+        let settings = OptimSettings {
+            warmup: 0.5,
+            schedule: Schedule::Linear,
+            decay_after: 1,
+            ..OptimSettings::default()
+        };
+        let factors = |settings: &OptimSettings, steps: &[u64]| -> Vec<f64> {
+            let all = steps.iter();
+            all.map(|&step| settings.factor(step, 3, 8)).collect()
+        };
+        // Half an epoch of 8 steps; then from epoch 1 to 3 in a line to 0.
+        let expected = [0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 0.5, 0.0];
+        near(&factors(&settings, &[0, 1, 2, 3, 4, 8, 16, 24]), &expected);
+        near(&factors(&OptimSettings::default(), &[0, 5]), &[1.0, 1.0]);
     }
 }
