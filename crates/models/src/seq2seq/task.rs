@@ -14,7 +14,6 @@ use mapsto_tensor::{Device, Result, Tensor, rng};
 use mapsto_train::{Objective, Output};
 use rand::Rng;
 
-use super::PAD;
 use super::encoder_decoder::EncoderDecoder;
 use super::search::largest;
 
@@ -105,9 +104,11 @@ fn mixed(
         let next = model.write(&words, &state)?;
         state = next.state;
         for (row, log_p) in rows.iter_mut().zip(&next.log_probabilities) {
-            let own = coins.random::<f64>() < own_words;
-            if own && row[step] != PAD {
-                row[step] = largest(log_p, 1).first().map_or(PAD, |&word| word as u32);
+            // Behind the end of a target it does not matter, since no loss is taken there.
+            if coins.random::<f64>() < own_words
+                && let Some(&word) = largest(log_p, 1).first()
+            {
+                row[step] = word as u32;
             }
         }
     }

@@ -65,6 +65,11 @@ fn a_draw_is_of_its_source_and_seed_alone() {
         };
         let other = sample(&*model, (&source.0, &source.1), &[7, 8, 9], &other).unwrap();
         assert_ne!(other, together);
+        // The same text twice has draws of its own each time.
+        let twice = (tokens(&[SOURCES[0]; 2]), [LENGTHS[0]; 2]);
+        let twice = sample(&*model, (&twice.0, &twice.1), &[7, 8], &settings).unwrap();
+        assert_eq!(twice[0], together[0], "{name}");
+        assert_ne!(twice[0], twice[1], "{name}");
     }
 }
 
