@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use candle_core::{Result, Tensor, TensorId};
+use candle_core::{Result, Tensor, TensorId, WithDType};
 
 /// Gradients of variables by the variable's id.
 pub(crate) type Handed = HashMap<TensorId, Tensor>;
@@ -24,6 +24,17 @@ pub(crate) fn collect<R>(pass: impl FnOnce() -> Result<R>) -> Result<(R, Handed)
     let result = pass();
     let handed = HANDED.replace(outer).unwrap_or_default();
     Ok((result?, handed))
+}
+
+/// The same of a gradient that a kernel made; none if the input needs none.
+pub(crate) fn made<T: WithDType>(input: &Tensor, grad: Vec<T>) -> Result<Option<Tensor>> {
+    if !input.track_op() {
+        return Ok(None);
+    }
+    gradient(
+        input,
+        Tensor::from_vec(grad, input.shape(), input.device())?,
+    )
 }
 
 /// The gradient of `input`, to be returned to candle; none if it was handed over.

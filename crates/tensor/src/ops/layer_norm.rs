@@ -213,13 +213,11 @@ impl CustomOp3 for LayerNorm {
                 with_slice::<T, _>(grad, |grad| Ok(self.backward(x, weight, grad)))
             }))?;
             let (dweight, dbias) = sums.split_at(self.width);
-            let of = |input: &Tensor, values: Vec<T>| {
-                if !input.track_op() {
-                    return Ok(None);
-                }
-                handover::gradient(input, Tensor::from_vec(values, input.shape(), input.device())?)
-            };
-            Ok((of(x, dx)?, of(weight, dweight.to_vec())?, of(bias, dbias.to_vec())?))
+            Ok((
+                handover::made(x, dx)?,
+                handover::made(weight, dweight.to_vec())?,
+                handover::made(bias, dbias.to_vec())?,
+            ))
         })
     }
 }

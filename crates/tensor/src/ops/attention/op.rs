@@ -9,6 +9,7 @@ use candle_core::{
 use rayon::prelude::*;
 
 use super::kernel::{Grads, Mask, Part, Sizes, look, look_back};
+use crate::handover;
 use crate::kernel::{Float, dispatch, slice, with_slice};
 
 pub(super) struct Attention {
@@ -186,10 +187,6 @@ fn side_by_side<T: Float>(parts: &[&[T]], width: usize) -> Vec<T> {
     all
 }
 
-fn like<T: Float>(input: &Tensor, grad: Vec<T>) -> Result<Option<Tensor>> {
-    Ok(Some(Tensor::from_vec(grad, input.shape(), input.device())?))
-}
-
 impl CustomOp1 for Attention {
     fn name(&self) -> &'static str {
         NAME
@@ -205,7 +202,7 @@ impl CustomOp1 for Attention {
             let [q, k, v] = with_slice::<T, _>(x, |x| with_slice::<T, _>(grad, |grad| {
                 self.backward(&[x], grad)
             }))?;
-            like(x, side_by_side(&[&q, &k, &v], width))
+            handover::made(x, side_by_side(&[&q, &k, &v], width))
         })
     }
 }
@@ -239,7 +236,7 @@ impl CustomOp2 for Attention {
             let [dq, dk, dv] = with_slice::<T, _>(q, |q| with_slice::<T, _>(kv, |kv| {
                 with_slice::<T, _>(grad, |grad| self.backward(&[q, kv], grad))
             }))?;
-            Ok((like(q, dq)?, like(kv, side_by_side(&[&dk, &dv], width))?))
+            Ok((handover::made(q, dq)?, handover::made(kv, side_by_side(&[&dk, &dv], width))?))
         })
     }
 }
@@ -277,7 +274,7 @@ impl CustomOp3 for Attention {
                     self.backward(&[q, k, v], grad)
                 }))
             }))?;
-            Ok((like(q, dq)?, like(k, dk)?, like(v, dv)?))
+            Ok((handover::made(q, dq)?, handover::made(k, dk)?, handover::made(v, dv)?))
         })
     }
 }

@@ -75,7 +75,11 @@ impl<C: Cell> CustomOp3 for Decoder<C> {
                 }))
             }))?;
             let Grads { dgates, dmemory, drest } = grads;
-            Ok((input(gates, dgates)?, input(memory, dmemory)?, input(rest, drest)?))
+            Ok((
+                handover::made(gates, dgates)?,
+                handover::made(memory, dmemory)?,
+                handover::made(rest, drest)?,
+            ))
         })
     }
 }
@@ -83,14 +87,4 @@ impl<C: Cell> CustomOp3 for Decoder<C> {
 fn flat<T: Float>(values: Vec<T>) -> Result<Tensor> {
     let count = values.len();
     Tensor::from_vec(values, count, &candle_core::Device::Cpu)
-}
-
-fn input<T: Float>(input: &Tensor, grad: Vec<T>) -> Result<Option<Tensor>> {
-    if !input.track_op() {
-        return Ok(None);
-    }
-    handover::gradient(
-        input,
-        Tensor::from_vec(grad, input.shape(), input.device())?,
-    )
 }
