@@ -32,7 +32,7 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Ask a trained model: about picture files, texts, or what comes next.
     Predict(PredictArgs),
-    /// Let a trained language model write.
+    /// Let a trained model write a text, or make pictures.
     Generate(GenerateArgs),
     /// Translate texts, or the lines of a file or of standard input.
     Translate(TranslateArgs),
@@ -228,22 +228,31 @@ pub(crate) struct PredictArgs {
 pub(crate) struct GenerateArgs {
     /// A run folder or a checkpoint file.
     pub(crate) run: PathBuf,
-    /// The text to go on from.
-    #[arg(long, default_value = "")]
-    pub(crate) prompt: String,
-    /// How many tokens to write.
-    #[arg(short, default_value_t = 100)]
-    pub(crate) n: usize,
-    /// Below 1 bolder, above 1 wilder, 0 always the most probable token.
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
-    pub(crate) temperature: f64,
-    /// Draw from this many of the most probable tokens; 0 for all.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) top_k: usize,
-    /// Draw from the most probable tokens that reach this probability together.
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
-    pub(crate) top_p: f64,
-    /// The same seed writes the same text.
+    /// Of texts: the text to go on from; default none.
+    #[arg(long)]
+    pub(crate) prompt: Option<String>,
+    /// How many tokens to write, or pictures to make; default 100 or 64.
+    #[arg(short)]
+    pub(crate) n: Option<usize>,
+    /// Of texts: below 1 bolder, above 1 wilder, 0 always the most probable token; default 1.
+    #[arg(long, allow_negative_numbers = true)]
+    pub(crate) temperature: Option<f64>,
+    /// Of texts: draw from this many of the most probable tokens; default 0, all of them.
+    #[arg(long)]
+    pub(crate) top_k: Option<usize>,
+    /// Of texts: draw from the most probable tokens that reach this probability together; default 1.
+    #[arg(long, allow_negative_numbers = true)]
+    pub(crate) top_p: Option<f64>,
+    /// Of pictures: the class to make, by name or number; default all in turn.
+    #[arg(long)]
+    pub(crate) class: Option<String>,
+    /// Of pictures: the sheet to write; default samples.png.
+    #[arg(long, value_name = "FILE.png")]
+    pub(crate) out: Option<PathBuf>,
+    /// Of pictures: rows of steps from one to another in place of single ones.
+    #[arg(long, conflicts_with = "class")]
+    pub(crate) interpolate: bool,
+    /// The same seed makes the same.
     #[arg(long, default_value_t = 42)]
     pub(crate) seed: u64,
     /// cpu, cuda, cuda:N, metal or auto.

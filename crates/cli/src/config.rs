@@ -145,7 +145,9 @@ fn read(path: &Path) -> Result<Table> {
 /// Variables of the form `MAPSTO_SECTION_KEY`.
 fn environment() -> Vec<(String, String)> {
     let is_setting = |name: &str| {
-        let sections = ["MODEL_", "DATA_", "OPTIM_", "TRAIN_", "DROPOUT_"];
+        let sections = [
+            "MODEL_", "DATA_", "OPTIM_", "TRAIN_", "DROPOUT_", "MEASURE_",
+        ];
         let rest = name.strip_prefix(ENVIRONMENT);
         rest.is_some_and(|rest| sections.iter().any(|section| rest.starts_with(section)))
     };

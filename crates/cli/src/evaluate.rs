@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use mapsto_data::{Part, Split};
 use mapsto_models::cnn::{self, CnnPipeline};
+use mapsto_models::gan::{self, GanPipeline};
 use mapsto_models::lstm::language::{self, Writer};
 use mapsto_models::lstm::sentiment::{self, SentimentPipeline};
 use mapsto_models::seq2seq::{self, Translator};
@@ -72,6 +73,17 @@ pub(crate) fn run(args: &EvalArgs, json: bool) -> Result<ExitCode> {
 /// The name of the data, and what was measured on them.
 fn measure(args: &EvalArgs, path: &Path) -> Result<(String, Scores)> {
     Ok(match kind_of(path)?.as_str() {
+        "gan" => {
+            let (settings, _): (gan::Settings, _) = settings(args)?;
+            if !args.run.is_dir() || args.split != "test" {
+                let text = "a gan is measured on its test pictures, with the judge of its run: give \
+                            the run folder, and no --split";
+                return Err(Usage(text.to_owned()).into());
+            }
+            let model = GanPipeline::load(path, &parse_device(&settings.train.device)?)?;
+            let scores = model.evaluate(&settings, &RunFolder::open(&args.run)?)?;
+            (settings.data.source, scores)
+        }
         "lm" => {
             let (settings, foreign): (language::Settings, _) = settings(args)?;
             let model = Writer::load(path, &parse_device(&settings.train.device)?)?;

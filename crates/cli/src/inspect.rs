@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use mapsto_models::cnn::CnnPipeline;
+use mapsto_models::gan::GanPipeline;
 use mapsto_models::lstm::language::Writer;
 use mapsto_models::lstm::sentiment::SentimentPipeline;
 use mapsto_models::{Recipe, ZOO, kind_of};
@@ -37,6 +38,10 @@ fn of_recipe<R: Recipe>(args: &SettingArgs) -> Result<Summary> {
 
 fn of_checkpoint(path: &Path) -> Result<Summary> {
     Ok(match kind_of(path)?.as_str() {
+        "gan" => {
+            let pipeline = GanPipeline::load(path, &Device::Cpu)?;
+            pipeline.generator().summary(&pipeline.store)?
+        }
         "lm" => {
             let writer = Writer::load(path, &Device::Cpu)?;
             writer.model().summary(&writer.store)?

@@ -15,6 +15,10 @@ macro_rules! by_recipe {
                 type $recipe = mapsto_models::cnn::Recipe;
                 $body
             }
+            "gan" => {
+                type $recipe = mapsto_models::gan::Recipe;
+                $body
+            }
             "lm" => {
                 type $recipe = mapsto_models::lstm::language::Recipe;
                 $body

@@ -170,7 +170,7 @@ fn show(recipe: &str, report: &Report, json: bool) -> Result<()> {
 /// What to do with a trained model.
 fn next(recipe: &str, run: &str) -> String {
     match recipe {
-        "lm" => format!("generate {run}"),
+        "lm" | "gan" => format!("generate {run}"),
         "translate" => format!("translate {run} \"a text\""),
         "sentiment" => format!("predict {run} \"a text\""),
         _ => format!("predict {run} picture.png"),

@@ -15,7 +15,8 @@ const GAP_GREY: f32 = 0.5;
 
 /// Lays pictures out row by row, `columns` in a row, with grey lines of one pixel around them.
 ///
-/// All cells have the size of the largest picture; smaller ones stand in the upper left corner.
+/// All cells have the size of the largest picture; smaller ones stand in the upper left corner. The
+/// sheet is in colour if one of them is.
 pub fn contact_sheet(pictures: &[Picture], columns: usize) -> Result<Picture> {
     let cell_height = pictures.iter().map(|p| p.height()).max().unwrap_or(0);
     let cell_width = pictures.iter().map(|p| p.width()).max().unwrap_or(0);
@@ -29,16 +30,23 @@ pub fn contact_sheet(pictures: &[Picture], columns: usize) -> Result<Picture> {
     let rows = pictures.len().div_ceil(columns);
     let height = rows * (cell_height + GAP) + GAP;
     let width = columns * (cell_width + GAP) + GAP;
-    let mut pixels = vec![GAP_GREY; height * width];
+    let channels = pictures.iter().map(Picture::channels).max().unwrap_or(1);
+    let mut pixels = vec![GAP_GREY; channels * height * width];
     for (index, picture) in pictures.iter().enumerate() {
         let top = index / columns * (cell_height + GAP) + GAP;
         let left = index % columns * (cell_width + GAP) + GAP;
-        for (y, row) in picture.pixels().chunks_exact(picture.width()).enumerate() {
-            let start = (top + y) * width + left;
-            pixels[start..start + row.len()].copy_from_slice(row);
+        let planes = picture
+            .pixels()
+            .chunks_exact(picture.height() * picture.width());
+        // A grey plane stands for all three colours.
+        for (sheet, plane) in pixels.chunks_exact_mut(height * width).zip(planes.cycle()) {
+            for (y, row) in plane.chunks_exact(picture.width()).enumerate() {
+                let start = (top + y) * width + left;
+                sheet[start..start + row.len()].copy_from_slice(row);
+            }
         }
     }
-    Picture::new(pixels, height, width)
+    Picture::of_planes(pixels, channels, height, width)
 }
 
 #[cfg(test)]
@@ -61,6 +69,12 @@ mod tests {
             g,   g, g,   g, g,
             g,   g, g,   g, g,
         ]);
+        let red = Picture::of_planes(vec![1.0, 0.0, 0.25], 3, 1, 1).unwrap();
+        let sheet = contact_sheet(&[red, dot(0.75)], 2).unwrap();
+        assert_eq!(sheet.channels(), 3);
+        for (plane, red) in sheet.pixels().chunks_exact(15).zip([1.0, 0.0, 0.25]) {
+            assert_eq!(plane[5..10], [g, red, g, 0.75, g]);
+        }
         assert!(contact_sheet(&[], 2).is_err());
         assert!(contact_sheet(&[dot(0.0)], 0).is_err());
         assert_eq!(contact_sheet(&[dot(0.0)], 9).unwrap().width(), 3);

@@ -57,6 +57,12 @@ pub fn fit_digit(picture: &Picture, height: usize, width: usize) -> Result<Vec<f
             "a digit cannot be fitted into {height}x{width}: give sides of 1 or more"
         )));
     }
+    if picture.channels() != 1 {
+        return Err(Error::Config(
+            "a digit is fitted from a grey picture, and this is one in colour: load it in grey"
+                .to_owned(),
+        ));
+    }
     let border = border(picture);
     let paper = border[border.len() / 2];
     let bright = bright_ink(picture, paper);

@@ -1,6 +1,6 @@
 //! [`ImageCollate`]: makes tensors of the samples of an [`ImageSet`](crate::ImageSet).
 //!
-//! **Shape:** `N` samples `(pixels, label)` to `(N, 1, H, W)` in f32 and `(N)` in u32.
+//! **Shape:** `N` samples `(pixels, label)` to `(N, C, H, W)` in f32, with one channel unless told otherwise, and `(N)` in u32.
 //!
 //! **Differences from PyTorch:** scaling to 0..=1 (`ToTensor`) and `Normalize` happen for the
 //! whole batch at once, with the same arithmetic: `(pixel / 255 - mean) / std` in f32.
@@ -27,6 +27,7 @@ use crate::{Collate, Error, Result};
 /// Makes `(pictures, labels)` tensors of samples `(pixels, label)`.
 #[derive(Clone)]
 pub struct ImageCollate {
+    channels: usize,
     height: usize,
     width: usize,
     device: Device,
@@ -35,9 +36,10 @@ pub struct ImageCollate {
 }
 
 impl ImageCollate {
-    /// Makes batches of pictures of this size, in 0..=1, on the CPU.
+    /// Makes batches of grey pictures of this size, in 0..=1, on the CPU.
     pub fn new(height: usize, width: usize) -> Self {
         Self {
+            channels: 1,
             height,
             width,
             device: Device::Cpu,
@@ -57,6 +59,12 @@ impl ImageCollate {
         Ok(self)
     }
 
+    /// Of pictures with so many planes.
+    pub fn channels(mut self, channels: usize) -> Self {
+        self.channels = channels;
+        self
+    }
+
     /// Puts the batches on `device`.
     pub fn device(mut self, device: &Device) -> Self {
         self.device = device.clone();
@@ -72,16 +80,17 @@ impl Collate<(Vec<u8>, u32)> for ImageCollate {
     type Batch = (Tensor, Tensor);
 
     fn collate(&self, items: Vec<(Vec<u8>, u32)>) -> Result<Self::Batch> {
-        let (n, size) = (items.len(), self.height * self.width);
+        let (n, size) = (items.len(), self.channels * self.height * self.width);
         let mut x = Vec::with_capacity(n * size);
         let mut y = Vec::with_capacity(n);
         for (pixels, label) in items {
             if pixels.len() != size {
                 return Err(Error::Config(format!(
-                    "picture {} of the batch has {} bytes, expected {}x{} = {size}: augmentation \
+                    "picture {} of the batch has {} bytes, expected {}x{}x{} = {size}: augmentation \
                      must keep the size",
                     y.len(),
                     pixels.len(),
+                    self.channels,
                     self.height,
                     self.width
                 )));
@@ -89,7 +98,7 @@ impl Collate<(Vec<u8>, u32)> for ImageCollate {
             x.extend(pixels.iter().map(|&pixel| self.values[usize::from(pixel)]));
             y.push(label);
         }
-        let x = Tensor::from_vec(x, (n, 1, self.height, self.width), &self.device)?;
+        let x = Tensor::from_vec(x, (n, self.channels, self.height, self.width), &self.device)?;
         Ok((x, Tensor::from_vec(y, n, &self.device)?))
     }
 }
@@ -97,6 +106,7 @@ impl Collate<(Vec<u8>, u32)> for ImageCollate {
 impl fmt::Debug for ImageCollate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ImageCollate")
+            .field("channels", &self.channels)
             .field("height", &self.height)
             .field("width", &self.width)
             .field("device", &self.device)

@@ -1,7 +1,7 @@
-//! [`ImageSet`]: grey pictures of one size with their classes, whole in memory.
+//! [`ImageSet`]: pictures of one size with their classes, whole in memory.
 //!
-//! **Shape:** a sample is `(pixels, label)`: the `H * W` bytes of one picture, row by row, and
-//! the number of its class. [`ImageCollate`] makes tensors of them.
+//! **Shape:** a sample is `(pixels, label)`: the `C * H * W` bytes of one picture, row by row and
+//! plane by plane (one for grey, three for colour), and the number of its class. [`ImageCollate`] makes tensors of them.
 //!
 //! **Differences from PyTorch:** samples stay bytes until a batch is made, so augmentation works
 //! on bytes.
@@ -22,18 +22,19 @@ use mapsto_tensor::rng::Stream;
 
 use crate::{Dataset, Error, ImageCollate, Picture, Result};
 
-/// Grey pictures of one size with their classes.
+/// Pictures of one size with their classes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ImageSet {
     pixels: Vec<u8>,
     labels: Vec<u32>,
+    channels: usize,
     height: usize,
     width: usize,
     class_names: Vec<String>,
 }
 
 impl ImageSet {
-    /// A set of `labels.len()` pictures of `size` (height, width), row by row in `pixels`.
+    /// A set of `labels.len()` grey pictures of `size` (height, width), row by row in `pixels`.
     ///
     /// Each label is the number of a class in `class_names`.
     pub fn new(
@@ -42,12 +43,24 @@ impl ImageSet {
         size: (usize, usize),
         class_names: Vec<String>,
     ) -> Result<Self> {
-        let (height, width) = size;
-        let bytes = (height.checked_mul(width)).and_then(|size| size.checked_mul(labels.len()));
-        if height == 0 || width == 0 || bytes != Some(pixels.len()) {
+        Self::of_planes(pixels, labels, (1, size.0, size.1), class_names)
+    }
+
+    /// The same of `size` (channels, height, width), plane by plane.
+    pub fn of_planes(
+        pixels: Vec<u8>,
+        labels: Vec<u32>,
+        size: (usize, usize, usize),
+        class_names: Vec<String>,
+    ) -> Result<Self> {
+        let (channels, height, width) = size;
+        let bytes = [channels, height, width, labels.len()]
+            .iter()
+            .try_fold(1_usize, |product, &factor| product.checked_mul(factor));
+        if height == 0 || width == 0 || channels == 0 || bytes != Some(pixels.len()) {
             return Err(Error::Config(format!(
-                "{} bytes are not {} pictures of {height}x{width}: give one byte a pixel and one \
-                 label a picture",
+                "{} bytes are not {} pictures of {height}x{width} in {channels} channels: give one \
+                 byte a sample and one label a picture",
                 pixels.len(),
                 labels.len()
             )));
@@ -62,10 +75,16 @@ impl ImageSet {
         Ok(Self {
             pixels,
             labels,
+            channels,
             height,
             width,
             class_names,
         })
+    }
+
+    /// Planes of a picture: 1 for grey, 3 for colour.
+    pub fn channels(&self) -> usize {
+        self.channels
     }
 
     /// Height of the pictures in pixels.
@@ -97,9 +116,9 @@ impl ImageSet {
         counts
     }
 
-    /// The bytes of picture `index`, row by row.
+    /// The bytes of picture `index`, row by row, plane by plane.
     pub fn pixels(&self, index: usize) -> Result<&[u8]> {
-        let size = self.height * self.width;
+        let size = self.size();
         let len = self.labels.len();
         let mut pictures = self.pixels.chunks_exact(size);
         pictures.nth(index).ok_or(Error::Index { index, len })
@@ -109,13 +128,18 @@ impl ImageSet {
     pub fn picture(&self, index: usize) -> Result<Picture> {
         let scaled = |&pixel: &u8| f32::from(pixel) / 255.0;
         let pixels = self.pixels(index)?.iter().map(scaled).collect();
-        Picture::new(pixels, self.height, self.width)
+        Picture::of_planes(pixels, self.channels, self.height, self.width)
+    }
+
+    /// Bytes of a picture.
+    fn size(&self) -> usize {
+        self.channels * self.height * self.width
     }
 
     /// The first `n` pictures, all of them where there are no more.
     pub fn truncate(mut self, n: usize) -> Self {
         self.labels.truncate(n);
-        let size = self.height * self.width;
+        let size = self.size();
         self.pixels.truncate(self.labels.len() * size);
         self
     }
@@ -138,7 +162,7 @@ impl ImageSet {
 
     /// Makes batches of this set's pictures, in 0..=1, on the CPU.
     pub fn collate(&self) -> ImageCollate {
-        ImageCollate::new(self.height, self.width)
+        ImageCollate::new(self.height, self.width).channels(self.channels)
     }
 }
 
@@ -146,6 +170,7 @@ impl fmt::Debug for ImageSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ImageSet")
             .field("len", &self.labels.len())
+            .field("channels", &self.channels)
             .field("height", &self.height)
             .field("width", &self.width)
             .field("class_names", &self.class_names)

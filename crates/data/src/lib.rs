@@ -6,6 +6,7 @@ pub mod numbers;
 pub mod sentiment;
 
 mod alignment_map;
+mod animation;
 mod atomic;
 mod bptt;
 mod bucket;
@@ -21,6 +22,7 @@ mod image_collate;
 mod images;
 mod labelled_text;
 mod loader;
+mod mixture;
 mod order;
 mod packed;
 mod pad_collate;
@@ -29,6 +31,7 @@ mod pair_filter;
 mod parallel;
 mod parts;
 mod picture;
+mod picture_folder;
 mod sampler;
 mod sets;
 mod split;
@@ -38,6 +41,7 @@ mod vocab;
 mod words;
 
 pub use alignment_map::alignment_map;
+pub use animation::animation;
 pub use bptt::{Bptt, Windows};
 pub use bucket::BucketSampler;
 pub use contact_sheet::contact_sheet;
@@ -52,11 +56,13 @@ pub use image_collate::ImageCollate;
 pub use images::ImageSet;
 pub use labelled_text::{Labelled, LabelledText, LabelledTextConfig, LabelledTextInfo};
 pub use loader::{Collate, DataLoader};
+pub use mixture::{Counted, Mixture};
 pub use pad_collate::{PadCollate, Padded};
 pub use pair_collate::{PaddedPair, PairCollate};
 pub use pair_filter::{Dropped, PairFilter};
 pub use parallel::{Pairs, ParallelText, ParallelTextConfig, ParallelTextInfo};
 pub use picture::Picture;
+pub use picture_folder::{PictureFolder, PictureFolderConfig};
 pub use sampler::{
     RandomSampler, Sampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler,
 };

@@ -1,11 +1,12 @@
-//! [`Picture`]: one grey picture, read from PNG or JPEG of any kind, and written as PNG.
+//! [`Picture`]: one picture, grey or in colour, read from PNG or JPEG of any kind, written as PNG.
 //!
 //! Colour becomes grey as `0.299 R + 0.587 G + 0.114 B` (ITU-R BT.601, which PIL uses too),
 //! transparent pixels show white behind them, palettes and 16-bit samples are read as they are,
 //! and a JPEG is turned upright as its camera noted. A grey pixel of 8 bits is exactly
 //! `byte / 255`.
 //!
-//! **Shape:** `H x W` in f32, row by row, 0 black and 1 white.
+//! **Shape:** `H x W` in f32, row by row, 0 black and 1 white; in colour three such planes, red,
+//! green and blue.
 //!
 //! ```
 //! use mapsto_data::Picture;
@@ -21,26 +22,44 @@ use std::fs::File;
 use std::io::{BufReader, Cursor, Write};
 use std::path::Path;
 
-use image::{DynamicImage, GrayImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
+use image::{
+    DynamicImage, GrayImage, ImageDecoder, ImageError, ImageFormat, ImageReader, RgbImage,
+    RgbaImage,
+};
 
 use crate::{Error, Result, atomic};
 
-/// One grey picture, 0 black and 1 white.
+/// One picture, grey or in colour, 0 dark and 1 bright.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Picture {
     pixels: Vec<f32>,
+    channels: usize,
     height: usize,
     width: usize,
 }
 
 impl Picture {
-    /// A picture of `height` rows; values outside 0..=1 are brought to its nearer end,
+    /// A grey picture of `height` rows; values outside 0..=1 are brought to its nearer end,
     /// and what is not a number becomes 0.
-    pub fn new(mut pixels: Vec<f32>, height: usize, width: usize) -> Result<Self> {
-        if pixels.is_empty() || height.checked_mul(width) != Some(pixels.len()) {
+    pub fn new(pixels: Vec<f32>, height: usize, width: usize) -> Result<Self> {
+        Self::of_planes(pixels, 1, height, width)
+    }
+
+    /// A picture of 1 plane (grey) or 3 (red, green, blue), one after the other; values as in
+    /// [`new`](Self::new).
+    pub fn of_planes(
+        mut pixels: Vec<f32>,
+        channels: usize,
+        height: usize,
+        width: usize,
+    ) -> Result<Self> {
+        let size = height
+            .checked_mul(width)
+            .and_then(|size| size.checked_mul(channels));
+        if pixels.is_empty() || size != Some(pixels.len()) || ![1, 3].contains(&channels) {
             return Err(Error::Config(format!(
-                "{} values are no picture of {height}x{width}: give one value a pixel, and at \
-                 least one pixel",
+                "{} values are no picture of {height}x{width} in {channels} channels: give one \
+                 value a pixel, or three, and at least one pixel",
                 pixels.len()
             )));
         }
@@ -53,14 +72,23 @@ impl Picture {
         }
         Ok(Self {
             pixels,
+            channels,
             height,
             width,
         })
     }
 
-    /// Reads a PNG or JPEG, whatever the name ends in.
+    /// Reads a PNG or JPEG in grey, whatever the name ends in.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
+        Self::read(path.as_ref(), 1)
+    }
+
+    /// Reads a PNG or JPEG in colour; a grey one gives three equal planes.
+    pub fn load_colour(path: impl AsRef<Path>) -> Result<Self> {
+        Self::read(path.as_ref(), 3)
+    }
+
+    fn read(path: &Path, channels: usize) -> Result<Self> {
         let image = decode(path).map_err(|error| match error {
             ImageError::IoError(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Error::io(path, error)
@@ -75,8 +103,18 @@ impl Picture {
         })?;
         let rgba = image.into_rgba16();
         let (width, height) = (rgba.width() as usize, rgba.height() as usize);
-        let pixels = rgba.pixels().map(|pixel| grey(pixel.0)).collect();
-        Self::new(pixels, height, width)
+        let pixels = match channels {
+            1 => rgba.pixels().map(|pixel| grey(pixel.0)).collect(),
+            _ => (0..channels)
+                .flat_map(|plane| rgba.pixels().map(move |pixel| over_white(pixel.0, plane)))
+                .collect(),
+        };
+        Self::of_planes(pixels, channels, height, width)
+    }
+
+    /// 1 if it is grey, 3 in colour.
+    pub fn channels(&self) -> usize {
+        self.channels
     }
 
     /// Height in pixels.
@@ -89,7 +127,7 @@ impl Picture {
         self.width
     }
 
-    /// The pixels, row by row.
+    /// The pixels, row by row, plane by plane.
     pub fn pixels(&self) -> &[f32] {
         &self.pixels
     }
@@ -104,16 +142,21 @@ impl Picture {
                 pixels.extend_from_slice(&wide);
             }
         }
-        Self::new(pixels, self.height * factor, self.width * factor)
+        let (height, width) = (self.height * factor, self.width * factor);
+        Self::of_planes(pixels, self.channels, height, width)
     }
 
-    /// Writes a grey PNG of 8 bits; it appears whole or not at all.
+    /// Writes a PNG of 8 bits a sample, grey or in colour; it appears whole or not at all.
     pub fn save_png(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let bytes = self.pixels.iter().map(|v| (v * 255.0).round() as u8);
         let (width, height) = (u32::try_from(self.width), u32::try_from(self.height));
         let image = match (width, height) {
-            (Ok(width), Ok(height)) => GrayImage::from_raw(width, height, bytes.collect()),
+            (Ok(width), Ok(height)) if self.channels == 1 => {
+                GrayImage::from_raw(width, height, self.bytes()).map(DynamicImage::from)
+            }
+            (Ok(width), Ok(height)) => {
+                RgbImage::from_raw(width, height, self.bytes()).map(DynamicImage::from)
+            }
             _ => None,
         };
         let mut png = Cursor::new(Vec::new());
@@ -125,6 +168,32 @@ impl Picture {
             )));
         }
         atomic::write(path, |file| file.write_all(png.get_ref()))
+    }
+
+    /// Eight bits a sample, the samples of a pixel side by side.
+    fn bytes(&self) -> Vec<u8> {
+        let size = self.height * self.width;
+        let sample = |i: usize| self.pixels[i % self.channels * size + i / self.channels];
+        let byte = |value: f32| (value * 255.0).round() as u8;
+        (0..self.pixels.len()).map(|i| byte(sample(i))).collect()
+    }
+
+    pub(crate) fn to_rgba(&self) -> image::ImageResult<RgbaImage> {
+        let (width, height) = (u32::try_from(self.width), u32::try_from(self.height));
+        let sample = if self.channels == 1 { 1 } else { 3 };
+        let pixels = self.bytes();
+        let rgba = pixels.chunks_exact(sample).flat_map(|pixel| {
+            let [r, g, b] = [0, 1, 2].map(|i| pixel[i.min(sample - 1)]);
+            [r, g, b, 255]
+        });
+        let image = match (width, height) {
+            (Ok(width), Ok(height)) => RgbaImage::from_raw(width, height, rgba.collect()),
+            _ => None,
+        };
+        image.ok_or_else(|| {
+            let kind = image::error::ParameterErrorKind::DimensionMismatch;
+            ImageError::Parameter(image::error::ParameterError::from_kind(kind))
+        })
     }
 }
 
@@ -149,6 +218,12 @@ fn grey([r, g, b, a]: [u16; 4]) -> f32 {
         0.299 * r + 0.587 * g + 0.114 * b
     };
     value * a + (1.0 - a)
+}
+
+/// One of the three colours of a pixel over white.
+fn over_white(rgba: [u16; 4], plane: usize) -> f32 {
+    let unit = |sample: u16| f32::from(sample) / 65535.0;
+    unit(rgba[plane]) * unit(rgba[3]) + (1.0 - unit(rgba[3]))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod cell;
 pub mod cnn;
 mod error;
+pub mod gan;
 mod kind;
 pub mod lstm;
 mod recipe;

@@ -22,6 +22,13 @@ pub const ZOO: &[Entry] = &[
         data: "embedded digits, or a folder of IDX files such as MNIST and Fashion-MNIST",
     },
     Entry {
+        name: "gan",
+        task: "make pictures that look like those of a set, of a class that is asked for, or points \
+               of a plane",
+        presets: &crate::gan::PRESETS,
+        data: "embedded digits, a folder of IDX files, any folder of pictures; or points: ring, grid",
+    },
+    Entry {
         name: "lm",
         task: "say which word or character comes next in a text, and write on",
         presets: &crate::lstm::language::PRESETS,

@@ -126,7 +126,7 @@ impl Conv1dConfig {
 #[derive(Debug, Clone)]
 #[doc(alias = "Convolution1D")]
 pub struct Conv1d {
-    weight: Tensor,
+    pub(crate) weight: Tensor,
     bias: Option<Tensor>,
     config: Conv1dConfig,
 }

@@ -156,7 +156,7 @@ impl Conv2dConfig {
 #[derive(Debug, Clone)]
 #[doc(alias = "Convolution2D")]
 pub struct Conv2d {
-    weight: Tensor,
+    pub(crate) weight: Tensor,
     bias: Option<Tensor>,
     config: Conv2dConfig,
 }

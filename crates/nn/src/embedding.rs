@@ -55,7 +55,7 @@ impl EmbeddingConfig {
 /// A vector for each of a fixed number of words.
 #[derive(Debug, Clone)]
 pub struct Embedding {
-    weight: Tensor,
+    pub(crate) weight: Tensor,
     padding_idx: Option<u32>,
 }
 

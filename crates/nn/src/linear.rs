@@ -56,7 +56,7 @@ impl LinearConfig {
 #[derive(Debug, Clone)]
 #[doc(alias = "Dense")]
 pub struct Linear {
-    weight: Tensor,
+    pub(crate) weight: Tensor,
     bias: Option<Tensor>,
 }
 

@@ -105,6 +105,28 @@ impl Summary {
         Ok(total)
     }
 
+    /// The same with every layer's name under `prefix`.
+    #[must_use]
+    pub fn under(mut self, prefix: &str) -> Self {
+        for row in &mut self.layers {
+            row.name = format!("{prefix}.{}", row.name);
+        }
+        self
+    }
+
+    /// Several models, or parts of one, as one table.
+    pub fn joined(parts: impl IntoIterator<Item = Self>) -> Self {
+        parts.into_iter().fold(Self::default(), |mut all, part| {
+            all.layers.extend(part.layers);
+            all.trainable += part.trainable;
+            all.frozen += part.frozen;
+            all.buffers += part.buffers;
+            all.multiply_adds += part.multiply_adds;
+            all.bytes += part.bytes;
+            all
+        })
+    }
+
     /// Adds the row of one part and returns its output.
     fn add(
         &mut self,

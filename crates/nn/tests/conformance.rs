@@ -9,10 +9,10 @@
 use std::fmt::Debug;
 
 use mapsto_nn::{
-    Activation, AvgPool2d, CellConfig, Conv1d, Conv1dConfig, Conv2d, Conv2dConfig, Dropout,
-    Embedding, EmbeddingConfig, Flatten, Gru, GruCell, Linear, LinearConfig, Lstm, LstmCell,
-    MaxPool2d, Nonlinearity, Padding, Padding1d, RecurrentConfig, RecurrentLayer, Rnn, RnnCell,
-    Sequential, conv2d, linear,
+    Activation, AvgPool2d, CellConfig, Conv1d, Conv1dConfig, Conv2d, Conv2dConfig, ConvTranspose2d,
+    ConvTranspose2dConfig, Dropout, Embedding, EmbeddingConfig, Flatten, Gru, GruCell, Linear,
+    LinearConfig, Lstm, LstmCell, MaxPool2d, Nonlinearity, Padding, Padding1d, RecurrentConfig,
+    RecurrentLayer, Rnn, RnnCell, Sequential, Upsample, conv2d, linear,
 };
 use mapsto_tensor::ops::{Order, Recurrence};
 use mapsto_tensor::testing::{assert_close, wave};
@@ -245,6 +245,37 @@ fn convolutions() {
 }
 
 #[test]
+fn transposed_convolutions() {
+    let doubling = ConvTranspose2dConfig {
+        stride: (2, 2),
+        padding: (1, 1),
+        ..ConvTranspose2dConfig::new(3, 4, 4)
+    };
+    let parameters: &[(&str, &[usize])] = &[("bias", &[4]), ("weight", &[3, 4, 4, 4])];
+    let row = Row::new(
+        "conv transpose 2d",
+        &[2, 3, 5, 4],
+        &[2, 4, 10, 8],
+        parameters,
+    );
+    conform(row, |vb| ConvTranspose2d::new(&doubling, vb));
+    let grouped = ConvTranspose2dConfig {
+        output_padding: (0, 1),
+        groups: 2,
+        bias: false,
+        dilation: (1, 2),
+        ..ConvTranspose2dConfig::new(4, 2, (2, 3))
+    };
+    let row = Row::new(
+        "grouped",
+        &[4, 5, 3],
+        &[2, 6, 8],
+        &[("weight", &[4, 1, 2, 3])],
+    );
+    conform(row, |vb| ConvTranspose2d::new(&grouped, vb));
+}
+
+#[test]
 fn layers_without_parameters() {
     conform(
         Row::new("max_pool2d", &[2, 3, 7, 6], &[2, 3, 3, 3], &[]),
@@ -270,6 +301,13 @@ fn layers_without_parameters() {
         Row::new("flatten, some", &[2, 3, 4, 5], &[2, 12, 5], &[]),
         |_| Ok(Flatten::dims(1, -2)),
     );
+    conform(
+        Row::new("upsample, nearest", &[2, 3, 4, 5], &[2, 3, 8, 10], &[]),
+        |_| Upsample::nearest(2.0),
+    );
+    conform(Row::new("upsample", &[3, 4, 5], &[3, 7, 3], &[]), |_| {
+        Upsample::to_size((7, 3))
+    });
     let dropout = Row::new("dropout", &[20, 5], &[20, 5], &[]).random();
     conform(dropout, |_| Dropout::new(0.3));
 }

@@ -18,9 +18,12 @@ fn layers_agree_with_pytorch() {
 fn every_layer_has_a_case() {
     let expected = [
         "AvgPool2d",
+        "BatchNorm1d",
+        "BatchNorm2d",
         "CELU",
         "Conv1d",
         "Conv2d",
+        "ConvTranspose2d",
         "Dropout",
         "ELU",
         "Embedding",
@@ -43,7 +46,10 @@ fn every_layer_has_a_case() {
         "Softmax",
         "Softplus",
         "Softsign",
+        "SpectralNorm(Conv2d)",
+        "SpectralNorm(Linear)",
         "Tanh",
+        "Upsample",
     ];
     assert_eq!(torch::args::modules(&goldens(FOLDER)), expected);
 }

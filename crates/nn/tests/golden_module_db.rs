@@ -26,8 +26,11 @@ fn every_module_has_a_case() {
     let expected = [
         "AvgPool2d",
         "BCEWithLogitsLoss",
+        "BatchNorm1d",
+        "BatchNorm2d",
         "CELU",
         "Conv2d",
+        "ConvTranspose2d",
         "CrossEntropyLoss",
         "ELU",
         "GELU",

@@ -18,7 +18,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Result, Tensor, Var, bail};
 
 use crate::handover;
 use crate::kernel::{dispatch, has_kernel, with_slice};
@@ -156,6 +156,14 @@ fn is_finite(grad: &Tensor) -> Result<bool> {
 /// # Errors
 /// When `loss` has more than one element, or an op in the graph has no backward pass.
 pub fn backward(loss: &Tensor, store: &ParamStore) -> Result<Gradients> {
+    by(loss, store.trainable())
+}
+
+/// The gradients of `loss` by some parameters only, where several models share a graph.
+///
+/// # Errors
+/// As for [`backward`].
+pub fn by(loss: &Tensor, params: Vec<(String, Var)>) -> Result<Gradients> {
     if loss.elem_count() != 1 {
         bail!(
             "backward starts from a single number, but the loss has shape {:?}; take its mean \
@@ -165,7 +173,7 @@ pub fn backward(loss: &Tensor, store: &ParamStore) -> Result<Gradients> {
     }
     let (mut grads, mut handed) = on_deep_stack(|| handover::collect(|| loss.backward()))??;
     let mut result = Gradients::default();
-    for (name, var) in store.trainable() {
+    for (name, var) in params {
         let grad = match (grads.remove(&var), handed.remove(&var.id())) {
             // Used by candle's ops and by ours.
             (Some(a), Some(b)) => (a + b)?,

@@ -34,8 +34,14 @@ pub enum ParamKind {
     Buffer,
 }
 
-/// Last parts of the names that batch normalisation gives its buffers.
-const BUFFERS: [&str; 3] = ["running_mean", "running_var", "num_batches_tracked"];
+/// Last parts of the names that batch and spectral normalisation give their buffers.
+const BUFFERS: [&str; 5] = [
+    "running_mean",
+    "running_var",
+    "num_batches_tracked",
+    "weight_u",
+    "weight_v",
+];
 
 #[derive(Debug)]
 struct Inner {
@@ -51,9 +57,11 @@ impl Inner {
         self.frozen.iter().any(|prefix| name.starts_with(prefix))
     }
 
-    /// What a layer gets: tracked only if it trains.
-    fn hand_out(&self, name: &str, var: &Var, dtype: DType, device: &Device) -> Result<Tensor> {
-        let tensor = if self.is_frozen(name) {
+    /// What a layer gets: tracked only if it trains. Buffers always are, which lets their layer
+    /// change them.
+    fn hand_out(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {
+        let (var, kind) = &self.entries[name];
+        let tensor = if self.is_frozen(name) && *kind == ParamKind::Parameter {
             var.as_detached_tensor()
         } else {
             var.as_tensor().clone()
@@ -283,15 +291,15 @@ impl SimpleBackend for ParamStore {
                 var.shape()
             );
         }
-        inner.hand_out(name, var, dtype, device)
+        inner.hand_out(name, dtype, device)
     }
 
     fn get_unchecked(&self, name: &str, dtype: DType, device: &Device) -> Result<Tensor> {
         let inner = self.lock();
-        match inner.entries.get(name) {
-            Some((var, _)) => inner.hand_out(name, var, dtype, device),
-            None => bail!("the store holds no \"{name}\", and without a shape it cannot be made"),
+        if !inner.entries.contains_key(name) {
+            bail!("the store holds no \"{name}\", and without a shape it cannot be made");
         }
+        inner.hand_out(name, dtype, device)
     }
 
     fn contains_tensor(&self, name: &str) -> bool {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mapsto_tensor::{DType, Tensor};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::callback::Logs;
@@ -34,10 +34,11 @@ impl std::ops::Index<&str> for Scores {
     }
 }
 
-/// The mean of losses weighted by samples, and the metrics, of one pass.
+/// The means of losses weighted by samples, and the metrics, of one pass.
 #[derive(Debug)]
 pub(crate) struct Measure {
-    loss_sum: f64,
+    /// By name, the sum and the samples that it is over.
+    losses: BTreeMap<String, (f64, usize)>,
     samples: usize,
     pub(crate) metrics: Vec<Box<dyn Metric>>,
 }
@@ -45,7 +46,7 @@ pub(crate) struct Measure {
 impl Measure {
     pub(crate) fn new(metrics: Vec<Box<dyn Metric>>) -> Self {
         Self {
-            loss_sum: 0.0,
+            losses: BTreeMap::new(),
             samples: 0,
             metrics,
         }
@@ -63,8 +64,14 @@ impl Measure {
         copy
     }
 
-    pub(crate) fn update(&mut self, loss: f64, output: &Output) -> Result<()> {
-        self.loss_sum += loss * output.samples() as f64;
+    /// Takes in the mean loss of some samples.
+    pub(crate) fn add(&mut self, name: &str, loss: f64, samples: usize) {
+        let (sum, count) = self.losses.entry(name.to_owned()).or_default();
+        *sum += loss * samples as f64;
+        *count += samples;
+    }
+
+    pub(crate) fn update(&mut self, output: &Output) -> Result<()> {
         self.samples += output.samples();
         for metric in &mut self.metrics {
             metric.update(output)?;
@@ -73,17 +80,18 @@ impl Measure {
     }
 
     pub(crate) fn reset(&mut self) {
-        (self.loss_sum, self.samples) = (0.0, 0);
+        (self.losses, self.samples) = (BTreeMap::new(), 0);
         self.metrics.iter_mut().for_each(|metric| metric.reset());
     }
 
     pub(crate) fn values(&self) -> Logs {
-        let loss = ("loss".to_owned(), self.loss_sum / self.samples as f64);
+        let losses = self.losses.iter();
+        let losses = losses.map(|(name, (sum, count))| (name.clone(), sum / *count as f64));
         let metrics = self
             .metrics
             .iter()
             .map(|metric| (metric.name(), metric.value()));
-        std::iter::once(loss).chain(metrics).collect()
+        losses.chain(metrics).collect()
     }
 
     pub(crate) fn scores(&self) -> Scores {
@@ -103,12 +111,21 @@ impl Measure {
             .iter()
             .map(|metric| (metric.name(), metric.state()))
             .collect();
-        let loss_sum = float::to_json(self.loss_sum);
-        serde_json::json!({"loss_sum": loss_sum, "samples": self.samples, "metrics": metrics})
+        let losses: BTreeMap<&String, (Value, usize)> = self
+            .losses
+            .iter()
+            .map(|(name, &(sum, count))| (name, (float::to_json(sum), count)))
+            .collect();
+        serde_json::json!({"losses": losses, "samples": self.samples, "metrics": metrics})
     }
 
     pub(crate) fn load_state(&mut self, state: &Value) -> Result<(), String> {
-        self.loss_sum = float::from_json(&state["loss_sum"]).ok_or("no loss_sum")?;
+        let losses: BTreeMap<String, (Value, usize)> =
+            BTreeMap::deserialize(&state["losses"]).map_err(|error| format!("losses: {error}"))?;
+        for (name, (sum, count)) in losses {
+            let sum = float::from_json(&sum).ok_or_else(|| format!("no sum of {name}"))?;
+            self.losses.insert(name, (sum, count));
+        }
         self.samples = state["samples"].as_u64().ok_or("no samples")? as usize;
         for metric in &mut self.metrics {
             let state = &state["metrics"][metric.name()];
@@ -120,10 +137,9 @@ impl Measure {
     }
 }
 
-/// The loss as a number, whatever its dtype.
-pub(crate) fn loss_value(output: &Output) -> Result<f64> {
-    Ok(output
-        .loss
+/// A loss as a number, whatever its dtype.
+pub(crate) fn value_of(loss: &Tensor) -> Result<f64> {
+    Ok(loss
         .detach()
         .to_dtype(DType::F64)?
         .flatten_all()?
@@ -143,7 +159,8 @@ pub(crate) fn evaluate_into<B, E: Into<BoxError>>(
         }
         let batch = batch.map_err(|error| Error::batch(number, error))?;
         let output = objective.compute_loss(&batch, false)?;
-        measure.update(loss_value(&output)?, &output)?;
+        measure.add("loss", value_of(&output.loss)?, output.samples());
+        measure.update(&output)?;
     }
     if measure.samples == 0 {
         return Err(Error::NoBatches {

@@ -7,6 +7,7 @@ mod environment;
 mod error;
 mod evaluate;
 mod float;
+mod frechet;
 mod history;
 mod metric;
 mod metrics;
@@ -19,12 +20,13 @@ mod trainer;
 pub use bleu::{Bleu, BleuConfig, BleuTokenizer, corpus_bleu, sentence_bleu};
 pub use callback::{Callback, Context, Logs, StopReason};
 pub use callbacks::{
-    Averaging, BestCheckpoint, EarlyStopping, JsonlLog, LastCheckpoint, Monitor, Progress,
+    Averaging, BestCheckpoint, EarlyStopping, Ema, JsonlLog, LastCheckpoint, Monitor, Progress,
     TerminateOnNan,
 };
 pub use environment::Environment;
 pub use error::{BoxError, Error, Result};
 pub use evaluate::{Scores, evaluate, predict};
+pub use frechet::{PrecisionRecall, frechet_distance, precision_recall};
 pub use history::{EpochRecord, History};
 pub use metric::{Direction, Metric};
 pub use metrics::{Accuracy, ConfusionMatrix, TopK};
@@ -32,4 +34,4 @@ pub use objective::{Objective, Output};
 pub use perplexity::Perplexity;
 pub use run_folder::RunFolder;
 pub use snapshot::{Position, Snapshot, weights_sha256};
-pub use trainer::Trainer;
+pub use trainer::{Descent, Duel, Game, Optimizers, Step, Trainer, Turn};

@@ -1,38 +1,43 @@
 //! [`Trainer`]: `fit`, `evaluate`, `predict`.
 //!
 //! A step is: forward pass, loss, backward pass, update. `fit` repeats it over epochs, measures,
-//! calls the callbacks, and can go on from a [`Snapshot`] at any step to the same bits. Nothing
-//! here is hidden: a loop written by hand uses the same parts.
+//! calls the callbacks, and can go on from a [`Snapshot`](crate::Snapshot) at any step to the same
+//! bits. What a step consists of is a [`Step`]. Nothing here is hidden: a loop written by hand uses
+//! the same parts.
 
-use std::collections::BTreeSet;
+mod duel;
 mod events;
 mod resume;
+mod step;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use mapsto_optim::{IntoOptimizer, Optimizer};
-use mapsto_tensor::{ParamStore, StateDict, Tensor, backward, rng};
+use mapsto_optim::IntoOptimizer;
+use mapsto_tensor::{ParamStore, StateDict, Tensor, rng};
 use serde_json::Value;
 
+pub use self::duel::{Duel, Game};
 use self::events::Event;
+pub use self::step::{Descent, Optimizers, Step, Turn};
 use crate::callback::{Callback, Logs, StopReason};
 use crate::error::{BoxError, Error, Result};
-use crate::evaluate::{Measure, Scores, evaluate_into, loss_value, predict};
+use crate::evaluate::{Measure, Scores, evaluate_into, predict};
 use crate::history::{EpochRecord, History};
 use crate::metric::Metric;
 use crate::objective::Objective;
 use crate::snapshot::Position;
 
-/// Trains the parameters of a store on an objective.
+/// Trains the parameters of a store on an objective, by steps of one kind.
 #[derive(Debug)]
 #[doc(alias = "compile")]
 #[doc(alias = "Model")]
-pub struct Trainer<O> {
+pub struct Trainer<O, S = Descent> {
     store: ParamStore,
     objective: O,
-    optimizer: Box<dyn Optimizer>,
+    step: S,
     measure: Measure,
     callbacks: Vec<Box<dyn Callback>>,
     position: Position,
@@ -51,10 +56,18 @@ impl<O> Trainer<O> {
     /// # Errors
     /// When a setting of the optimizer is out of range.
     pub fn new(store: &ParamStore, objective: O, optimizer: impl IntoOptimizer) -> Result<Self> {
-        Ok(Self {
+        let step = Descent::new(optimizer.into_optimizer(store)?);
+        Ok(Self::with_step(store, objective, step))
+    }
+}
+
+impl<O, S: Optimizers> Trainer<O, S> {
+    /// A trainer whose steps are of another kind, such as a [`Duel`].
+    pub fn with_step(store: &ParamStore, objective: O, step: S) -> Self {
+        Self {
             store: store.clone(),
             objective,
-            optimizer: optimizer.into_optimizer(store)?,
+            step,
             measure: Measure::new(vec![]),
             callbacks: vec![],
             position: Position::default(),
@@ -64,7 +77,7 @@ impl<O> Trainer<O> {
             stop: None,
             interrupt: Arc::default(),
             description: Value::Null,
-        })
+        }
     }
 
     /// Measures this too, in training and evaluation.
@@ -148,7 +161,7 @@ impl<O> Trainer<O> {
     /// finds a parameter without a gradient.
     pub fn fit<B, I, E>(&mut self, epochs: usize, batches: impl Fn(usize) -> I) -> Result<History>
     where
-        O: Objective<B>,
+        S: Step<O, B>,
         I: IntoIterator<Item = Result<B, E>>,
         E: Into<BoxError>,
     {
@@ -167,6 +180,7 @@ impl<O> Trainer<O> {
     ) -> Result<History>
     where
         O: Objective<B>,
+        S: Step<O, B>,
         I: IntoIterator<Item = Result<B, E>>,
         J: IntoIterator<Item = Result<B, F>>,
         E: Into<BoxError>,
@@ -189,7 +203,7 @@ impl<O> Trainer<O> {
         score: impl Fn(&Self) -> Result<Scores>,
     ) -> Result<History>
     where
-        O: Objective<B>,
+        S: Step<O, B>,
         I: IntoIterator<Item = Result<B, E>>,
         E: Into<BoxError>,
     {
@@ -249,7 +263,7 @@ impl<O> Trainer<O> {
         validate: impl Fn(&Self) -> Result<Option<Scores>>,
     ) -> Result<History>
     where
-        O: Objective<B>,
+        S: Step<O, B>,
         I: IntoIterator<Item = Result<B, E>>,
         E: Into<BoxError>,
     {
@@ -272,7 +286,7 @@ impl<O> Trainer<O> {
                     batch: number,
                     error: e.into(),
                 })?;
-                self.step(&batch, !audited)?;
+                self.take_step(&batch, !audited)?;
                 audited = true;
                 self.emit(
                     Event::Batch,
@@ -305,23 +319,19 @@ impl<O> Trainer<O> {
         Ok(())
     }
 
-    /// Forward pass, loss, backward pass, update.
-    fn step<B>(&mut self, batch: &B, audit: bool) -> Result<()>
+    fn take_step<B>(&mut self, batch: &B, audit: bool) -> Result<()>
     where
-        O: Objective<B>,
+        S: Step<O, B>,
     {
-        let output = self.objective.compute_loss(batch, true)?;
-        let loss = loss_value(&output)?;
-        for callback in &mut self.callbacks {
-            callback.on_loss(loss, self.position)?;
-        }
-        let mut gradients = backward(&output.loss, &self.store)?;
-        if audit {
-            gradients.audit()?;
-        }
-        self.optimizer.step(&mut gradients)?;
-        self.measure.update(loss, &output)?;
-        self.samples += output.samples();
+        let mut turn = Turn {
+            store: &self.store,
+            position: self.position,
+            audit,
+            callbacks: &mut self.callbacks,
+            measure: &mut self.measure,
+            samples: &mut self.samples,
+        };
+        self.step.step(&self.objective, batch, &mut turn)?;
         self.position.batch += 1;
         self.position.step += 1;
         Ok(())

@@ -7,7 +7,7 @@ use std::time::Instant;
 use mapsto_tensor::ParamStore;
 use mapsto_train::{
     BestCheckpoint, BoxError, EarlyStopping, EpochRecord, Error as TrainError, JsonlLog,
-    LastCheckpoint, Monitor, Objective, Progress, RunFolder, Scores, Snapshot, StopReason,
+    LastCheckpoint, Monitor, Optimizers, Progress, RunFolder, Scores, Snapshot, Step, StopReason,
     TerminateOnNan, Trainer, weights_sha256,
 };
 
@@ -16,13 +16,13 @@ use crate::error::{Error, Result};
 
 /// Gives a trainer the callbacks of every recipe: log, figures, checkpoints, early stopping by
 /// `monitor` where there is a validation set, and those of `options`.
-pub(crate) fn watched<O>(
-    mut trainer: Trainer<O>,
+pub(crate) fn watched<O, S: Optimizers>(
+    mut trainer: Trainer<O, S>,
     run: &RunFolder,
     settings: &TrainSettings,
     monitor: Option<Monitor>,
     options: Options,
-) -> Result<Trainer<O>> {
+) -> Result<Trainer<O, S>> {
     trainer = trainer
         .seed(settings.seed)
         .interrupt(options.interrupt)
@@ -57,20 +57,20 @@ pub(crate) struct Passes<T, V, S> {
 
 /// Trains, going on from the last checkpoint if `resume`, tests the best weights, and writes
 /// figures and result into the folder.
-pub(crate) fn fit<O, B, I, E>(
-    mut trainer: Trainer<O>,
+pub(crate) fn fit<O, S, B, I, E>(
+    mut trainer: Trainer<O, S>,
     store: &ParamStore,
     run: &RunFolder,
     resume: bool,
     settings: &TrainSettings,
     passes: Passes<
         impl Fn(usize) -> I,
-        impl Fn(&Trainer<O>) -> Result<Scores, TrainError>,
-        impl FnOnce(&Trainer<O>) -> Result<Scores>,
+        impl Fn(&Trainer<O, S>) -> Result<Scores, TrainError>,
+        impl FnOnce(&Trainer<O, S>) -> Result<Scores>,
     >,
 ) -> Result<Report>
 where
-    O: Objective<B>,
+    S: Step<O, B>,
     I: Iterator<Item = Result<B, E>>,
     E: Into<BoxError>,
 {

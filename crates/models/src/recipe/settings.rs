@@ -116,7 +116,7 @@ impl Default for TrainSettings {
 
 impl OptimSettings {
     /// The factor on the learning rate at a step, of `epochs` of `steps` steps each.
-    pub(super) fn factor(&self, step: u64, epochs: usize, steps: usize) -> f64 {
+    pub(crate) fn factor(&self, step: u64, epochs: usize, steps: usize) -> f64 {
         let (steps, after) = (steps.max(1) as f64, self.decay_after as f64);
         let warmup = (self.warmup * steps).max(1.0);
         let grown = ((step as f64 + 1.0) / warmup).min(1.0);

@@ -8,8 +8,10 @@
 )]
 
 use mapsto_nn::{
-    Activation, AvgPool2d, Conv1d, Conv1dConfig, Conv2d, Conv2dConfig, Dropout, Embedding,
-    EmbeddingConfig, Flatten, Linear, LinearConfig, MaxPool2d, PadMode, Padding, Padding1d,
+    Activation, AvgPool2d, BatchNorm1d, BatchNorm2d, BatchNormConfig, Conv1d, Conv1dConfig, Conv2d,
+    Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig, Dropout, Embedding, EmbeddingConfig,
+    Flatten, Linear, LinearConfig, MaxPool2d, PadMode, Padding, Padding1d, SpectralNorm, Upsample,
+    UpsampleMode, UpsampleTo,
 };
 use mapsto_tensor::testing::Golden;
 use mapsto_tensor::{Device, ModuleT, ParamKind, ParamStore, VarBuilder, backward};
@@ -21,21 +23,30 @@ use super::args::assert_args;
 pub(crate) fn check(golden: &Golden) {
     let store = ParamStore::new(golden.dtype(), &Device::Cpu);
     let layer = build(golden, store.root());
+    let mut state = golden.with_prefix("param.");
+    state.extend(golden.with_prefix("buffer."));
     store
-        .load_state_dict(&golden.with_prefix("param."), true)
+        .load_state_dict(&state, true)
         .unwrap_or_else(|error| panic!("{}: {error}", golden.name));
     let file_name = |names: [&'static str; 2]| {
         let name = names.into_iter().find(|name| golden.has(name));
         name.unwrap_or_else(|| panic!("{}: none of {names:?}", golden.name))
     };
+    let train = golden.meta("train") == "true";
+    // Of several inputs the last is checked, and what the others left behind in buffers.
+    let (earlier, input) = match golden.has("input.2") {
+        true => (&["input.0", "input.1"][..], "input.2"),
+        false => (&[][..], file_name(["input", "kwarg.input"])),
+    };
+    for name in earlier {
+        layer.forward_t(&golden.tensor(name), train).unwrap();
+    }
     // In the store, so that its gradient is returned and audited like that of a parameter.
-    let input = file_name(["input", "kwarg.input"]);
     let mut x = golden.tensor(input);
     if x.dtype().is_float() {
         let var = store.insert(input, &x, ParamKind::Parameter).unwrap();
         x = var.as_tensor().clone();
     }
-    let train = golden.meta("train") == "true";
     let y = layer
         .forward_t(&x, train)
         .unwrap_or_else(|error| panic!("{}: {error}", golden.name));
@@ -52,6 +63,11 @@ pub(crate) fn check(golden: &Golden) {
         let ours = ours.unwrap_or_else(|| panic!("{}: no gradient of {name}", golden.name));
         golden.check(&format!("grad.{name}"), ours);
     }
+    for name in golden.with_prefix("buffer_after.").keys() {
+        let ours = store.get(name);
+        let ours = ours.unwrap_or_else(|| panic!("{}: no {name}", golden.name));
+        golden.check(&format!("buffer_after.{name}"), &ours);
+    }
 }
 
 fn build(golden: &Golden, vb: VarBuilder<'static>) -> Box<dyn ModuleT> {
@@ -60,6 +76,16 @@ fn build(golden: &Golden, vb: VarBuilder<'static>) -> Box<dyn ModuleT> {
         "Embedding" => Box::new(embedding(golden, vb)),
         "Conv1d" => Box::new(conv1d(golden, vb)),
         "Conv2d" => Box::new(conv2d(golden, vb)),
+        "ConvTranspose2d" => Box::new(conv_transpose2d(golden, vb)),
+        "BatchNorm1d" => Box::new(BatchNorm1d::new(&batch_norm(golden), vb).unwrap()),
+        "BatchNorm2d" => Box::new(BatchNorm2d::new(&batch_norm(golden), vb).unwrap()),
+        "SpectralNorm(Linear)" => {
+            Box::new(SpectralNorm::new(vb, |vb| Ok(linear(golden, vb))).unwrap())
+        }
+        "SpectralNorm(Conv2d)" => {
+            Box::new(SpectralNorm::new(vb, |vb| Ok(conv2d(golden, vb))).unwrap())
+        }
+        "Upsample" => Box::new(upsample(golden)),
         "MaxPool2d" => Box::new(max_pool2d(golden)),
         "AvgPool2d" => Box::new(avg_pool2d(golden)),
         "Flatten" => {
@@ -117,7 +143,7 @@ fn activation(golden: &Golden) -> Activation {
 }
 
 fn linear(golden: &Golden, vb: VarBuilder<'static>) -> Linear {
-    assert_args(golden, &["in_features", "out_features", "bias"]);
+    assert_args(golden, &["kind", "in_features", "out_features", "bias"]);
     let size = |key| golden.arg(key).as_u64().unwrap() as usize;
     let config = LinearConfig {
         bias: flag(golden, "bias", true),
@@ -139,7 +165,8 @@ fn embedding(golden: &Golden, vb: VarBuilder<'static>) -> Embedding {
     Embedding::new(&config, vb).unwrap()
 }
 
-const CONVOLUTION: [&str; 9] = [
+const CONVOLUTION: [&str; 10] = [
+    "kind",
     "in_channels",
     "out_channels",
     "kernel_size",
@@ -203,6 +230,72 @@ fn conv2d(golden: &Golden, vb: VarBuilder<'static>) -> Conv2d {
         padding_mode: padding_mode(golden),
     };
     Conv2d::new(&config, vb).unwrap()
+}
+
+fn conv_transpose2d(golden: &Golden, vb: VarBuilder<'static>) -> ConvTranspose2d {
+    let known = [
+        "in_channels",
+        "out_channels",
+        "kernel_size",
+        "stride",
+        "padding",
+        "output_padding",
+        "dilation",
+        "groups",
+        "bias",
+    ];
+    assert_args(golden, &known);
+    let size = |key| golden.arg(key).as_u64().map(|n| n as usize);
+    let config = ConvTranspose2dConfig {
+        in_channels: size("in_channels").unwrap(),
+        out_channels: size("out_channels").unwrap(),
+        kernel_size: pair(golden, "kernel_size").unwrap(),
+        stride: pair(golden, "stride").unwrap_or((1, 1)),
+        padding: pair(golden, "padding").unwrap_or((0, 0)),
+        output_padding: pair(golden, "output_padding").unwrap_or((0, 0)),
+        dilation: pair(golden, "dilation").unwrap_or((1, 1)),
+        groups: size("groups").unwrap_or(1),
+        bias: flag(golden, "bias", true),
+    };
+    ConvTranspose2d::new(&config, vb).unwrap()
+}
+
+fn batch_norm(golden: &Golden) -> BatchNormConfig {
+    let known = [
+        "num_features",
+        "eps",
+        "momentum",
+        "affine",
+        "bias",
+        "track_running_stats",
+    ];
+    assert_args(golden, &known);
+    let channels = golden.arg("num_features").as_u64().unwrap() as usize;
+    // Null is a value of its own here, and not the default.
+    let momentum = match golden.arg("momentum") {
+        Value::Null if golden.meta("args").contains("\"momentum\": null") => None,
+        _ => Some(number(golden, "momentum", 0.1)),
+    };
+    BatchNormConfig {
+        eps: number(golden, "eps", 1e-5),
+        momentum,
+        affine: flag(golden, "affine", true),
+        bias: flag(golden, "bias", true),
+        track_running_stats: flag(golden, "track_running_stats", true),
+        ..BatchNormConfig::new(channels)
+    }
+}
+
+fn upsample(golden: &Golden) -> Upsample {
+    assert_args(golden, &["scale_factor", "mode", "align_corners"]);
+    let mode = match golden.arg("mode").as_str() {
+        Some("nearest") => UpsampleMode::Nearest,
+        _ => UpsampleMode::Bilinear {
+            align_corners: flag(golden, "align_corners", false),
+        },
+    };
+    let scale = number(golden, "scale_factor", 1.0);
+    Upsample::new(UpsampleTo::Scale(scale, scale), mode).unwrap()
 }
 
 fn max_pool2d(golden: &Golden) -> MaxPool2d {

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::conv::Conv2dParams;
 use super::conv_then::{After, Finish};
+use super::conv_transpose::ConvTranspose2dParams;
 use super::im2col::Patches;
 use crate::kernel::{Float, Mat, Spread, add_rows, gemm, sum, wide};
 
@@ -17,7 +18,7 @@ use crate::kernel::{Float, Mat, Spread, add_rows, gemm, sum, wide};
 pub(super) struct Sizes {
     pub(super) batch: usize,
     pub(super) out: usize,
-    groups: usize,
+    pub(super) groups: usize,
     /// Of one group.
     pub(super) patches: Patches,
 }
@@ -54,30 +55,78 @@ impl Sizes {
         })
     }
 
-    fn image_in(&self) -> usize {
+    /// Those of the convolution whose transpose this is: it goes from `y` to `x`.
+    pub(super) fn transposed(
+        x: &[usize],
+        weight: &[usize],
+        params: &ConvTranspose2dParams,
+    ) -> Result<Self> {
+        let (&[batch, channels, h, w], &[weight_in, group_out, kh, kw]) = (x, weight) else {
+            bail!(
+                "conv transpose 2d: expected an input (N, C, H, W) and a weight (C, O, kh, kw), \
+                 got {x:?} and {weight:?}"
+            );
+        };
+        let groups = params.conv.groups;
+        let none = channels == 0 || group_out == 0 || groups == 0;
+        if none || channels != weight_in || channels % groups != 0 {
+            bail!(
+                "conv transpose 2d: {channels} input channels do not fit a weight for {weight_in} \
+                 in {groups} groups"
+            );
+        }
+        let patches = Patches {
+            channels: group_out,
+            input: params.output_size((h, w), (kh, kw))?,
+            output: (h, w),
+            kernel: (kh, kw),
+            stride: params.conv.stride,
+            padding: params.conv.padding,
+            dilation: params.conv.dilation,
+        };
+        Ok(Self {
+            batch,
+            out: channels,
+            groups,
+            patches,
+        })
+    }
+
+    /// Channels of the input.
+    pub(super) fn channels(&self) -> usize {
+        self.groups * self.patches.channels
+    }
+
+    /// Elements of an input image.
+    pub(super) fn image_in(&self) -> usize {
         self.groups * self.patches.channels * self.patches.input.0 * self.patches.input.1
     }
 
+    /// Elements of an output image.
+    pub(super) fn image_out(&self) -> usize {
+        self.out * self.patches.places()
+    }
+
     /// Elements of an image's group.
-    fn group_in(&self) -> usize {
+    pub(super) fn group_in(&self) -> usize {
         self.image_in() / self.groups
     }
 
     /// Channels of a group's output.
-    fn group_out(&self) -> usize {
+    pub(super) fn group_out(&self) -> usize {
         self.out / self.groups
     }
 
     /// Images a part of the batch holds. It depends on shapes only; few parts where the
     /// weight is large, because each keeps a gradient of it.
-    fn part(&self) -> usize {
+    pub(super) fn part(&self) -> usize {
         let weight = self.out * self.patches.depth();
         let parts = ((1 << 22) / weight.max(1)).clamp(8, 32);
         self.batch.div_ceil(parts).max(1)
     }
 
     /// A single image leaves the threads to gemm, more keep each gemm on one thread.
-    fn spread(&self) -> Spread {
+    pub(super) fn spread(&self) -> Spread {
         if self.batch == 1 {
             Spread::Pool
         } else {

@@ -6,10 +6,14 @@
 mod activation;
 mod attention;
 mod avg_pool;
+mod batch_norm;
+mod batch_norm_kernel;
 mod conv;
 mod conv_composed;
 mod conv_kernel;
 mod conv_then;
+mod conv_transpose;
+mod conv_transpose_kernel;
 mod cross_entropy;
 mod dropout;
 mod embedding;
@@ -20,6 +24,7 @@ mod linear_cross_entropy;
 mod max_pool;
 mod recurrent;
 mod softmax;
+mod upsample;
 mod window;
 
 #[cfg(test)]
@@ -28,8 +33,10 @@ mod composed_tests;
 pub use activation::{Unary, unary};
 pub use attention::{AttentionInputs, AttentionMask, AttentionOptions, multi_head_attention};
 pub use avg_pool::{AvgPool2dParams, avg_pool2d};
+pub use batch_norm::{BatchNormalized, batch_norm};
 pub use conv::{Conv2dParams, conv2d, conv2d_then};
 pub use conv_then::Then;
+pub use conv_transpose::{ConvTranspose2dParams, conv_transpose2d};
 pub use cross_entropy::{Targets, cross_entropy_rows};
 pub use dropout::dropout;
 pub use embedding::embedding;
@@ -37,11 +44,13 @@ pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use linear_cross_entropy::linear_cross_entropy;
 pub use max_pool::max_pool2d;
+pub(crate) use recurrent::Tiles;
 pub use recurrent::{
     AttentionDecoderWeights, AttentionMemory, Decoded, Nonlinearity, Order, Recurrence,
     RecurrentWeights, attention_decoder, recurrent,
 };
 pub use softmax::{log_softmax, softmax};
+pub use upsample::{UpsampleMode, upsample2d};
 pub use window::{PadMode, Pool2dParams, pad2d};
 
 use candle_core::{Device, Result, Shape, Tensor};

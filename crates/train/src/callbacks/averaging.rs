@@ -1,9 +1,10 @@
 //! [`Averaging`]: the mean of the weights over the steps, from when training stops to improve.
 
-use mapsto_tensor::{DType, Float, Result as TensorResult, StateDict, Tensor, update};
+use mapsto_tensor::StateDict;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::mean::follow;
 use crate::callback::{Callback, Context};
 use crate::error::{Error, Result};
 
@@ -53,34 +54,6 @@ impl Averaging {
     }
 }
 
-/// `average += (parameter - average) / steps`.
-fn add(average: &Tensor, parameter: &Tensor, steps: u64) -> TensorResult<Option<Tensor>> {
-    fn in_place<T: Float>(average: &Tensor, parameter: &Tensor, share: f64) -> TensorResult<()> {
-        let share = T::from_f64(share);
-        update::in_place(
-            &[average],
-            parameter,
-            #[inline(always)]
-            |chunks: &mut [&mut [T]], parameter: &[T]| {
-                for (average, &p) in chunks[0].iter_mut().zip(parameter) {
-                    *average += (p - *average) * share;
-                }
-            },
-        )
-    }
-    let share = 1.0 / steps as f64;
-    match parameter.dtype() {
-        DType::F32 if update::is_supported(parameter) => {
-            in_place::<f32>(average, parameter, share)?;
-        }
-        DType::F64 if update::is_supported(parameter) => {
-            in_place::<f64>(average, parameter, share)?;
-        }
-        _ => return Ok(Some((average + ((parameter - average)? * share)?)?)),
-    }
-    Ok(None)
-}
-
 impl Callback for Averaging {
     fn name(&self) -> &'static str {
         "averaging"
@@ -91,18 +64,8 @@ impl Callback for Averaging {
             return Ok(());
         }
         self.told.steps += 1;
-        for (name, parameter) in context.store.trainable() {
-            let parameter = parameter.as_detached_tensor();
-            match self.average.get_mut(&name) {
-                None => drop(self.average.insert(name, parameter.copy()?)),
-                Some(average) => {
-                    if let Some(new) = add(average, &parameter, self.told.steps)? {
-                        *average = new;
-                    }
-                }
-            }
-        }
-        Ok(())
+        let share = 1.0 / self.told.steps as f64;
+        Ok(follow(&mut self.average, context.store, |_| true, share)?)
     }
 
     fn on_epoch_end(&mut self, context: &mut Context<'_>) -> Result<()> {

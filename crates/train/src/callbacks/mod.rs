@@ -3,7 +3,9 @@
 mod averaging;
 mod checkpoints;
 mod early_stopping;
+mod ema;
 mod jsonl;
+mod mean;
 mod monitor;
 mod nan;
 mod progress;
@@ -11,6 +13,7 @@ mod progress;
 pub use averaging::Averaging;
 pub use checkpoints::{BestCheckpoint, LastCheckpoint};
 pub use early_stopping::EarlyStopping;
+pub use ema::Ema;
 pub use jsonl::JsonlLog;
 pub use monitor::Monitor;
 pub use nan::TerminateOnNan;

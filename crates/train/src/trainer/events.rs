@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::Trainer;
+use super::{Optimizers, Trainer};
 use crate::callback::{Context, Logs, StopReason};
 use crate::error::Result;
 
@@ -15,7 +15,7 @@ pub(super) enum Event {
     FitEnd,
 }
 
-impl<O> Trainer<O> {
+impl<O, S: Optimizers> Trainer<O, S> {
     /// Tells all callbacks, then does what they asked for.
     pub(super) fn emit(
         &mut self,
@@ -30,7 +30,7 @@ impl<O> Trainer<O> {
             batches,
             samples: self.samples,
             logs,
-            lr: self.optimizer.lr(),
+            lr: rate(&self.step),
             store: &self.store,
             history: &self.history,
             stop: None,
@@ -69,4 +69,12 @@ impl<O> Trainer<O> {
         }
         Ok(())
     }
+}
+
+/// The learning rate of the next step, of the first optimizer.
+fn rate(step: &impl Optimizers) -> f64 {
+    let optimizers = step.optimizers();
+    optimizers
+        .first()
+        .map_or(0.0, |(_, optimizer)| optimizer.lr())
 }

@@ -3,19 +3,18 @@
 use mapsto_tensor::StateDict;
 use serde_json::{Value, json};
 
-use super::Trainer;
+use super::{Optimizers, Trainer};
 use crate::error::{Error, Result};
 use crate::history::History;
 use crate::snapshot::{AVERAGED, Snapshot};
 
-impl<O> Trainer<O> {
+impl<O, S: Optimizers> Trainer<O, S> {
     /// The whole state, from which [`resume`](Self::resume) goes on.
     ///
     /// # Errors
     /// When a tensor cannot be copied.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        let mut snapshot =
-            Snapshot::take(&self.store, &[("optim", &*self.optimizer)], self.position)?;
+        let mut snapshot = Snapshot::take(&self.store, &self.step.optimizers(), self.position)?;
         snapshot.insert("measure", self.measure.state());
         snapshot.insert("history", json!(self.history));
         let mut states = serde_json::Map::new();
@@ -49,7 +48,7 @@ impl<O> Trainer<O> {
             .collect();
         let restored = self
             .resume_callbacks(snapshot)
-            .and_then(|()| snapshot.restore(&self.store, &mut [("optim", &mut *self.optimizer)]));
+            .and_then(|()| snapshot.restore(&self.store, &mut self.step.optimizers_mut()));
         if restored.is_err() {
             for (callback, (state, tensors)) in self.callbacks.iter_mut().zip(before) {
                 // What a callback said about itself it takes back; the first error is reported.
