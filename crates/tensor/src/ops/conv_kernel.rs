@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::conv::Conv2dParams;
 use super::conv_then::{After, Finish};
 use super::conv_transpose::ConvTranspose2dParams;
-use super::im2col::Patches;
+use super::im2col::{Patches, Within};
 use crate::kernel::{Float, Mat, Spread, add_rows, gemm, sum, wide};
 
 /// The sizes of one call, checked.
@@ -121,8 +121,20 @@ impl Sizes {
     /// weight is large, because each keeps a gradient of it.
     pub(super) fn part(&self) -> usize {
         let weight = self.out * self.patches.depth();
-        let parts = ((1 << 22) / weight.max(1)).clamp(8, 32);
+        let parts = ((1 << 20) / weight.max(1)).clamp(8, 32);
         self.batch.div_ceil(parts).max(1)
+    }
+
+    /// Images whose columns share one matrix: a product of few columns wastes registers, and adding
+    /// it to a large weight's gradient time. They are those of equal shares of a part.
+    pub(super) fn together(&self) -> usize {
+        const COLUMNS: usize = 256;
+        if self.groups > 1 || self.patches.is_identity() {
+            return 1;
+        }
+        let part = self.part();
+        let at_most = (COLUMNS / self.patches.places().max(1)).clamp(1, part);
+        part.div_ceil(part.div_ceil(at_most))
     }
 
     /// A single image leaves the threads to gemm, more keep each gemm on one thread.
@@ -166,44 +178,106 @@ fn forward_part<T: Float>(
     winners: &mut [u32],
 ) {
     let (depth, places, channels) = (s.patches.depth(), s.patches.places(), s.group_out());
-    let group_y = channels * finish.output();
+    let (group_y, together, apart) = (channels * finish.output(), s.together(), finish.is_apart());
     let identity = s.patches.is_identity();
-    let mut columns = vec![T::zero(); if identity { 0 } else { depth * places }];
-    let mut planes = vec![
-        T::zero();
-        if finish.is_apart() {
-            channels * places
+    let room = |needed: bool, size: usize| vec![T::zero(); if needed { size } else { 0 }];
+    let mut columns = room(!identity, depth * together * places);
+    let mut product = room(apart || together > 1, channels * together * places);
+    let mut planes = room(apart && together > 1, channels * places);
+    for (block, x) in x.chunks(together * s.group_in()).enumerate() {
+        let (item, count) = (block * together, x.len() / s.group_in());
+        let first = item % s.groups * channels;
+        let width = count * places;
+        let columns = if identity {
+            Mat::new(x, depth, places)
         } else {
-            0
-        }
-    ];
-    for (i, x) in x.chunks_exact(s.group_in()).enumerate() {
-        let first = i % s.groups * channels;
-        let columns: &[T] = if identity {
-            x
-        } else {
-            s.patches.gather(x, &mut columns);
-            &columns
+            gather(s, x, &mut columns)
         };
-        let columns = Mat::new(columns, depth, places);
         let kernels = Mat::new(&weight[first * depth..], channels, depth);
-        let y = &mut y[i * group_y..][..group_y];
-        if finish.is_apart() {
-            gemm(&mut planes, kernels, columns, false, s.spread());
-            add_bias(&mut planes, places, bias.map(|bias| &bias[first..]));
-            let winners = &mut winners[i * group_y..][..group_y];
-            wide(
-                #[inline(always)]
-                || finish.apart(&planes, y, winners),
-            );
-        } else {
+        let bias = bias.map(|bias| &bias[first..]);
+        let outputs = item * group_y..(item + count) * group_y;
+        let y = &mut y[outputs.clone()];
+        if !apart && count == 1 {
             gemm(y, kernels, columns, false, s.spread());
-            add_bias(y, places, bias.map(|bias| &bias[first..]));
+        } else {
+            gemm(&mut product, kernels, columns, false, s.spread());
+        }
+        for (image, y) in y.chunks_exact_mut(group_y).enumerate() {
+            if !apart {
+                if count > 1 {
+                    take(&product, (width, image * places), y, places);
+                }
+                add_bias(y, places, bias);
+                wide(
+                    #[inline(always)]
+                    || finish.in_place(y),
+                );
+                continue;
+            }
+            let planes = if count > 1 {
+                take(&product, (width, image * places), &mut planes, places);
+                &mut planes
+            } else {
+                &mut product
+            };
+            add_bias(planes, places, bias);
+            let winners = &mut winners[outputs.start + image * group_y..][..group_y];
             wide(
                 #[inline(always)]
-                || finish.in_place(y),
+                || finish.apart(planes, y, winners),
             );
         }
+    }
+}
+
+/// The columns of all images of `x` side by side.
+pub(super) fn gather<'a, T: Float>(s: &Sizes, x: &[T], columns: &'a mut [T]) -> Mat<'a, T> {
+    let images = x.chunks_exact(s.group_in());
+    let (places, width) = (s.patches.places(), images.len() * s.patches.places());
+    for (image, x) in images.enumerate() {
+        let first = image * places;
+        s.patches.gather(x, columns, Within { width, first });
+    }
+    Mat::new(columns, s.patches.depth(), width)
+}
+
+/// Adds columns side by side back to the images that they came from.
+pub(super) fn scatter_add<T: Float>(s: &Sizes, columns: &[T], x: &mut [T]) {
+    let images = x.chunks_exact_mut(s.group_in());
+    let (places, width) = (s.patches.places(), images.len() * s.patches.places());
+    for (image, x) in images.enumerate() {
+        let first = image * places;
+        s.patches.scatter_add(columns, Within { width, first }, x);
+    }
+}
+
+/// The planes of one image out of rows that hold those of several, from `first` on.
+pub(super) fn take<T: Float>(
+    rows: &[T],
+    (width, first): (usize, usize),
+    planes: &mut [T],
+    places: usize,
+) {
+    for (row, plane) in rows
+        .chunks_exact(width)
+        .zip(planes.chunks_exact_mut(places))
+    {
+        plane.copy_from_slice(&row[first..][..places]);
+    }
+}
+
+/// The other way round.
+pub(super) fn put<T: Float>(
+    planes: &[T],
+    rows: &mut [T],
+    (width, first): (usize, usize),
+    places: usize,
+) {
+    for (row, plane) in rows
+        .chunks_exact_mut(width)
+        .zip(planes.chunks_exact(places))
+    {
+        row[first..][..places].copy_from_slice(plane);
     }
 }
 
@@ -274,57 +348,65 @@ fn backward_part<T: Float>(
     (dx, dw, db): (&mut [T], &mut [T], &mut [T]),
 ) {
     let (depth, places, channels) = (s.patches.depth(), s.patches.places(), s.group_out());
-    let group_y = channels * finish.output();
+    let (group_y, together) = (channels * finish.output(), s.together());
     let identity = s.patches.is_identity();
-    let mut columns = vec![T::zero(); depth * places];
-    let mut planes = vec![
-        T::zero();
-        if finish.is_nothing() {
-            0
-        } else {
-            channels * places
-        }
-    ];
-    for (i, x) in x.chunks_exact(s.group_in()).enumerate() {
-        let first = i % s.groups * channels;
+    let room = |needed: bool, size: usize| vec![T::zero(); if needed { size } else { 0 }];
+    let mut columns = room(true, depth * together * places);
+    let mut planes = room(!finish.is_nothing(), channels * places);
+    let mut joint = room(together > 1, channels * together * places);
+    for (block, x) in x.chunks(together * s.group_in()).enumerate() {
+        let (item, count) = (block * together, x.len() / s.group_in());
+        let first = item % s.groups * channels;
         let weights = first * depth..(first + channels) * depth;
-        let after = after.part(i * group_y, group_y);
-        let grad: &[T] = if finish.is_nothing() {
-            after.grad
+        let width = count * places;
+        let mut alone: &[T] = &[];
+        for image in 0..count {
+            let after = after.part((item + image) * group_y, group_y);
+            alone = if finish.is_nothing() {
+                after.grad
+            } else {
+                wide(
+                    #[inline(always)]
+                    || finish.backward(&after, &mut planes),
+                );
+                &planes
+            };
+            if count > 1 {
+                put(alone, &mut joint, (width, image * places), places);
+                alone = &[];
+            }
+        }
+        let grad = if count > 1 {
+            &joint[..channels * width]
         } else {
-            wide(
-                #[inline(always)]
-                || finish.backward(&after, &mut planes),
-            );
-            &planes
+            alone
         };
         if !db.is_empty() {
-            let rows = grad.chunks_exact(places);
+            let rows = grad.chunks_exact(width);
             let db = db[first..].iter_mut();
             wide(
                 #[inline(always)]
                 || db.zip(rows).for_each(|(b, row)| *b += sum(row)),
             );
         }
-        let grad = Mat::new(grad, channels, places);
+        let grad = Mat::new(grad, channels, width);
         if !dw.is_empty() {
-            let columns: &[T] = if identity {
-                x
+            let columns = if identity {
+                Mat::new(x, depth, places)
             } else {
-                s.patches.gather(x, &mut columns);
-                &columns
+                gather(s, x, &mut columns)
             };
-            let columns = Mat::new(columns, depth, places).t();
-            gemm(&mut dw[weights.clone()], grad, columns, true, s.spread());
+            let dw = &mut dw[weights.clone()];
+            gemm(dw, grad, columns.t(), true, s.spread());
         }
         if !dx.is_empty() {
             let kernels = Mat::new(&weight[weights], channels, depth).t();
-            let dx = &mut dx[i * s.group_in()..][..s.group_in()];
+            let dx = &mut dx[item * s.group_in()..][..x.len()];
             if identity {
                 gemm(dx, kernels, grad, false, s.spread());
             } else {
                 gemm(&mut columns, kernels, grad, false, s.spread());
-                s.patches.scatter_add(&columns, dx);
+                scatter_add(s, &columns, dx);
             }
         }
     }

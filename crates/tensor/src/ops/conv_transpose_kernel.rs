@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 
-use super::conv_kernel::{Gradients, Sizes};
+use super::conv_kernel::{Gradients, Sizes, gather, put, scatter_add, take};
 use crate::kernel::{Float, Mat, add_rows, gemm, sum, wide};
 
 /// The pictures that all inputs lay down.
@@ -28,20 +28,36 @@ fn forward_part<T: Float>(s: &Sizes, (x, weight, bias): (&[T], &[T], Option<&[T]
             planes.zip(bias).for_each(|(plane, &bias)| plane.fill(bias));
         }
     }
-    let identity = s.patches.is_identity();
-    let mut columns = vec![T::zero(); if identity { 0 } else { depth * places }];
-    let images = x.chunks_exact(channels * places);
-    for (i, (x, y)) in images.zip(y.chunks_exact_mut(s.group_in())).enumerate() {
-        let first = i % s.groups * channels;
+    let (identity, together) = (s.patches.is_identity(), s.together());
+    let room = |needed: bool, size: usize| vec![T::zero(); if needed { size } else { 0 }];
+    let mut columns = room(!identity, depth * together * places);
+    let mut joint = room(together > 1, channels * together * places);
+    let blocks = x.chunks(together * channels * places);
+    let blocks = blocks.zip(y.chunks_mut(together * s.group_in()));
+    for (block, (x, y)) in blocks.enumerate() {
+        let first = block * together % s.groups * channels;
         let kernels = Mat::new(&weight[first * depth..], channels, depth).t();
-        let x = Mat::new(x, channels, places);
+        let x = side_by_side(s, x, &mut joint);
         if identity {
             gemm(y, kernels, x, true, s.spread());
         } else {
             gemm(&mut columns, kernels, x, false, s.spread());
-            s.patches.scatter_add(&columns, y);
+            scatter_add(s, &columns, y);
         }
     }
+}
+
+/// The planes of some images as rows, those of one as they are.
+fn side_by_side<'a, T: Float>(s: &Sizes, x: &'a [T], joint: &'a mut [T]) -> Mat<'a, T> {
+    let (places, channels) = (s.patches.places(), s.group_out());
+    let count = x.len() / (channels * places);
+    if count == 1 {
+        return Mat::new(x, channels, places);
+    }
+    for (image, x) in x.chunks_exact(channels * places).enumerate() {
+        put(x, joint, (count * places, image * places), places);
+    }
+    Mat::new(joint, channels, count * places)
 }
 
 /// The gradients that are wanted.
@@ -89,8 +105,10 @@ fn backward_part<T: Float>(
 ) {
     let (depth, places, channels) = (s.patches.depth(), s.patches.places(), s.group_out());
     let plane = s.patches.input.0 * s.patches.input.1;
-    let identity = s.patches.is_identity();
-    let mut columns = vec![T::zero(); if identity { 0 } else { depth * places }];
+    let (identity, together) = (s.patches.is_identity(), s.together());
+    let room = |needed: bool, size: usize| vec![T::zero(); if needed { size } else { 0 }];
+    let mut columns = room(!identity, depth * together * places);
+    let mut joint = room(together > 1, channels * together * places);
     if !db.is_empty() {
         for image in grad.chunks_exact(s.image_in()) {
             let planes = image.chunks_exact(plane);
@@ -107,25 +125,33 @@ fn backward_part<T: Float>(
     if dx.is_empty() && dw.is_empty() {
         return;
     }
-    let images = x.chunks_exact(channels * places);
-    for (i, (x, grad)) in images.zip(grad.chunks_exact(s.group_in())).enumerate() {
-        let first = i % s.groups * channels;
+    let blocks = x.chunks(together * channels * places);
+    let blocks = blocks.zip(grad.chunks(together * s.group_in()));
+    for (block, (x, grad)) in blocks.enumerate() {
+        let (item, count) = (block * together, x.len() / (channels * places));
+        let first = item % s.groups * channels;
         let weights = first * depth..(first + channels) * depth;
-        let columns: &[T] = if identity {
-            grad
+        let columns = if identity {
+            Mat::new(grad, depth, places)
         } else {
-            s.patches.gather(grad, &mut columns);
-            &columns
+            gather(s, grad, &mut columns)
         };
-        let columns = Mat::new(columns, depth, places);
         if !dw.is_empty() {
-            let x = Mat::new(x, channels, places);
+            let x = side_by_side(s, x, &mut joint);
             gemm(&mut dw[weights.clone()], x, columns.t(), true, s.spread());
         }
-        if !dx.is_empty() {
-            let kernels = Mat::new(&weight[weights], channels, depth);
-            let dx = &mut dx[i * channels * places..][..channels * places];
+        if dx.is_empty() {
+            continue;
+        }
+        let kernels = Mat::new(&weight[weights], channels, depth);
+        let dx = &mut dx[item * channels * places..][..x.len()];
+        if count == 1 {
             gemm(dx, kernels, columns, false, s.spread());
+            continue;
+        }
+        gemm(&mut joint, kernels, columns, false, s.spread());
+        for (image, dx) in dx.chunks_exact_mut(channels * places).enumerate() {
+            take(&joint, (count * places, image * places), dx, places);
         }
     }
 }

@@ -35,9 +35,9 @@ impl Patches {
         self.kernel == (1, 1) && self.stride == (1, 1) && self.padding == (0, 0)
     }
 
-    /// Writes the columns of `image`, zeros where a patch hangs over the edge.
-    pub(super) fn gather<T: Float>(&self, image: &[T], columns: &mut [T]) {
-        self.walk(|start, cell| {
+    /// Writes the columns of `image` into a matrix, zeros where a patch hangs over the edge.
+    pub(super) fn gather<T: Float>(&self, image: &[T], columns: &mut [T], within: Within) {
+        self.walk(within, |start, cell| {
             let line = &mut columns[start..][..self.output.1];
             match cell {
                 None => line.fill(T::zero()),
@@ -59,8 +59,8 @@ impl Patches {
     }
 
     /// Adds the columns back to the places in `image` that they came from.
-    pub(super) fn scatter_add<T: Float>(&self, columns: &[T], image: &mut [T]) {
-        self.walk(|start, cell| {
+    pub(super) fn scatter_add<T: Float>(&self, columns: &[T], within: Within, image: &mut [T]) {
+        self.walk(within, |start, cell| {
             let Some(cell) = cell else { return };
             let line = &columns[start..][cell.from..cell.to];
             if self.stride.1 == 1 {
@@ -78,9 +78,10 @@ impl Patches {
 
     /// Visits each line of outputs of each row of the column matrix: where it starts there, and
     /// the part of it that lies inside the image.
-    fn walk(&self, mut visit: impl FnMut(usize, Option<Cell>)) {
+    #[inline(always)]
+    fn walk(&self, within: Within, mut visit: impl FnMut(usize, Option<Cell>)) {
         let ((height, width), (oh, ow)) = (self.input, self.output);
-        let mut start = 0;
+        let mut row = within.first;
         for channel in 0..self.channels {
             for ky in 0..self.kernel.0 {
                 for kx in 0..self.kernel.1 {
@@ -94,6 +95,8 @@ impl Patches {
                         .min(ow);
                     let room = (width + self.padding.1).saturating_sub(dx);
                     let to = room.div_ceil(self.stride.1).clamp(from, ow);
+                    let mut start = row;
+                    row += within.width;
                     for oy in 0..oh {
                         let y = oy * self.stride.0 + ky * self.dilation.0;
                         let inside =
@@ -113,6 +116,15 @@ impl Patches {
             }
         }
     }
+}
+
+/// Where the columns of an image stand in a matrix that holds those of several.
+#[derive(Clone, Copy)]
+pub(super) struct Within {
+    /// Columns of the matrix.
+    pub(super) width: usize,
+    /// The image's first.
+    pub(super) first: usize,
 }
 
 /// Outputs `from..to` of a line read the image from `first` on.
@@ -152,10 +164,14 @@ mod tests {
             };
             let image: Vec<f64> = (0..2 * h * w).map(|i| i as f64 + 1.0).collect();
             let mut columns = vec![f64::NAN; patches.depth() * patches.places()];
-            patches.gather(&image, &mut columns);
+            let within = Within {
+                width: patches.places(),
+                first: 0,
+            };
+            patches.gather(&image, &mut columns, within);
             let mut back = vec![0.0; image.len()];
             let mut expected_back = vec![0.0; image.len()];
-            patches.scatter_add(&columns, &mut back);
+            patches.scatter_add(&columns, within, &mut back);
             let mut at = 0;
             for c in 0..2 {
                 for ky in 0..kernel.0 {
