@@ -78,7 +78,7 @@ impl PictureFolder {
     pub fn read(folder: impl AsRef<Path>, config: &PictureFolderConfig) -> Result<Self> {
         let folder = folder.as_ref();
         let (class_names, files) = find(folder)?;
-        let read = |(path, label): &(PathBuf, u32)| (pixels(path, config), path.clone(), *label);
+        let read = |(path, label): &Labelled| (pixels(path, config), path.clone(), *label);
         let all: Vec<_> = files.par_iter().map(read).collect();
         let (mut bytes, mut labels, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
         for (pixels, path, label) in all {
@@ -109,8 +109,11 @@ impl PictureFolder {
     }
 }
 
+/// A picture's file and the number of its class.
+type Labelled = (PathBuf, u32);
+
 /// The classes, and each picture with the number of its own.
-fn find(folder: &Path) -> Result<(Vec<String>, Vec<(PathBuf, u32)>)> {
+fn find(folder: &Path) -> Result<(Vec<String>, Vec<Labelled>)> {
     let (files, folders) = entries(folder)?;
     let mut classes = Vec::new();
     for path in folders {

@@ -121,7 +121,7 @@ impl GanConfig {
                 },
                 Architecture::Dcgan | Architecture::Residual,
             ) => {
-                let fits = |side: usize| SIDES.contains(&side) && side % 4 == 0;
+                let fits = |side: usize| SIDES.contains(&side) && side.is_multiple_of(4);
                 if ![1, 3].contains(&channels) || !fits(height) || !fits(width) || pack > 1 {
                     bail!(
                         "gan: expected pictures of 1 or 3 channels with sides from 8 to 128 that \

@@ -89,7 +89,7 @@ pub(super) fn moments<T: Float>(s: &Sizes, x: &[T]) -> (Vec<T>, Vec<T>) {
         #[inline(always)]
         |_, start, terms: &mut [T]| terms.copy_from_slice(&x[start..][..terms.len()]),
     );
-    mean.iter_mut().for_each(|mean| *mean = *mean / count);
+    mean.iter_mut().for_each(|mean| *mean /= count);
     let mut variance = s.sums(
         #[inline(always)]
         |channel, start, terms: &mut [T]| {
@@ -107,7 +107,7 @@ pub(super) fn moments<T: Float>(s: &Sizes, x: &[T]) -> (Vec<T>, Vec<T>) {
             }
         },
     );
-    variance.iter_mut().for_each(|v| *v = *v / count);
+    variance.iter_mut().for_each(|v| *v /= count);
     (mean, variance)
 }
 
@@ -222,7 +222,7 @@ pub(super) fn backward<T: Float>(
     );
     dw.iter_mut()
         .zip(&scaled.scale)
-        .for_each(|(dw, &scale)| *dw = *dw * scale);
+        .for_each(|(dw, &scale)| *dw *= scale);
     // dx = a g + b (x - m) + c
     let count = T::from_f64(s.count() as f64);
     let of_channel = |c: usize| {

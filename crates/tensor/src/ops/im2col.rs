@@ -37,84 +37,96 @@ impl Patches {
 
     /// Writes the columns of `image` into a matrix, zeros where a patch hangs over the edge.
     pub(super) fn gather<T: Float>(&self, image: &[T], columns: &mut [T], within: Within) {
-        self.walk(within, |start, cell| {
-            let line = &mut columns[start..][..self.output.1];
-            match cell {
-                None => line.fill(T::zero()),
-                Some(cell) => {
-                    line[..cell.from].fill(T::zero());
-                    line[cell.to..].fill(T::zero());
-                    let line = &mut line[cell.from..cell.to];
-                    if self.stride.1 == 1 {
-                        line.copy_from_slice(&image[cell.first..][..line.len()]);
-                    } else {
-                        let source = image[cell.first..].iter().step_by(self.stride.1);
-                        line.iter_mut()
-                            .zip(source)
-                            .for_each(|(to, &from)| *to = from);
-                    }
-                }
+        let (ow, stride) = (self.output.1, self.stride.1);
+        self.walk(within, |start, row, oy| {
+            let line = &mut columns[start..][..ow];
+            let Some(first) = self.first(row, oy) else {
+                line.fill(T::zero());
+                return;
+            };
+            // Loops of a few elements each, which calls would take longer for.
+            line[..row.from].iter_mut().for_each(|to| *to = T::zero());
+            line[row.to..].iter_mut().for_each(|to| *to = T::zero());
+            let line = &mut line[row.from..row.to];
+            if stride == 1 {
+                line.copy_from_slice(&image[first..][..line.len()]);
+                return;
+            }
+            let mut at = first;
+            for to in line {
+                *to = image[at];
+                at += stride;
             }
         });
     }
 
     /// Adds the columns back to the places in `image` that they came from.
     pub(super) fn scatter_add<T: Float>(&self, columns: &[T], within: Within, image: &mut [T]) {
-        self.walk(within, |start, cell| {
-            let Some(cell) = cell else { return };
-            let line = &columns[start..][cell.from..cell.to];
-            if self.stride.1 == 1 {
-                let target = &mut image[cell.first..][..line.len()];
+        let stride = self.stride.1;
+        self.walk(within, |start, row, oy| {
+            let Some(first) = self.first(row, oy) else {
+                return;
+            };
+            let line = &columns[start..][row.from..row.to];
+            if stride == 1 {
+                let target = &mut image[first..][..line.len()];
                 target
                     .iter_mut()
                     .zip(line)
                     .for_each(|(to, &from)| *to += from);
-            } else {
-                let target = image[cell.first..].iter_mut().step_by(self.stride.1);
-                target.zip(line).for_each(|(to, &from)| *to += from);
+                return;
+            }
+            let mut at = first;
+            for &from in line {
+                image[at] += from;
+                at += stride;
             }
         });
     }
 
-    /// Visits each line of outputs of each row of the column matrix: where it starts there, and
-    /// the part of it that lies inside the image.
+    /// Visits each line of outputs of each row of the column matrix: where it starts there, the row,
+    /// and the number of the line.
     #[inline(always)]
-    fn walk(&self, within: Within, mut visit: impl FnMut(usize, Option<Cell>)) {
-        let ((height, width), (oh, ow)) = (self.input, self.output);
-        let mut row = within.first;
+    fn walk(&self, within: Within, mut visit: impl FnMut(usize, &Row, usize)) {
+        let (oh, ow) = self.output;
+        let mut start = within.first;
         for channel in 0..self.channels {
             for ky in 0..self.kernel.0 {
                 for kx in 0..self.kernel.1 {
-                    let dx = kx * self.dilation.1;
-                    // Outputs ox with 0 <= ox * stride + dx - padding < width.
-                    let from = self
-                        .padding
-                        .1
-                        .saturating_sub(dx)
-                        .div_ceil(self.stride.1)
-                        .min(ow);
-                    let room = (width + self.padding.1).saturating_sub(dx);
-                    let to = room.div_ceil(self.stride.1).clamp(from, ow);
-                    let mut start = row;
-                    row += within.width;
+                    let row = self.row(channel, ky, kx);
                     for oy in 0..oh {
-                        let y = oy * self.stride.0 + ky * self.dilation.0;
-                        let inside =
-                            y >= self.padding.0 && y - self.padding.0 < height && from < to;
-                        let cell = inside.then(|| Cell {
-                            from,
-                            to,
-                            first: (channel * height + y - self.padding.0) * width
-                                + from * self.stride.1
-                                + dx
-                                - self.padding.1,
-                        });
-                        visit(start, cell);
-                        start += ow;
+                        visit(start + oy * ow, &row, oy);
                     }
+                    start += within.width;
                 }
             }
         }
+    }
+
+    /// What the lines of a row have in common.
+    #[inline(always)]
+    fn row(&self, channel: usize, ky: usize, kx: usize) -> Row {
+        let (ow, dx) = (self.output.1, kx * self.dilation.1);
+        let ((_, padding), (_, stride)) = (self.padding, self.stride);
+        // Outputs ox with 0 <= ox * stride + dx - padding < width.
+        let from = padding.saturating_sub(dx).div_ceil(stride).min(ow);
+        let room = (self.input.1 + padding).saturating_sub(dx);
+        Row {
+            channel,
+            dy: ky * self.dilation.0,
+            dx: from * stride + dx,
+            from,
+            to: room.div_ceil(stride).clamp(from, ow),
+        }
+    }
+
+    /// Where the first output of a line that is inside the image reads it, if any is.
+    #[inline(always)]
+    fn first(&self, row: &Row, oy: usize) -> Option<usize> {
+        let (height, width) = self.input;
+        let y = (oy * self.stride.0 + row.dy).checked_sub(self.padding.0)?;
+        let inside = y < height && row.from < row.to;
+        inside.then(|| (row.channel * height + y) * width + row.dx - self.padding.1)
     }
 }
 
@@ -127,11 +139,16 @@ pub(super) struct Within {
     pub(super) first: usize,
 }
 
-/// Outputs `from..to` of a line read the image from `first` on.
-struct Cell {
+/// A row of the column matrix: one cell of the kernel over one channel.
+struct Row {
+    channel: usize,
+    /// Rows from an output's own place to the cell.
+    dy: usize,
+    /// Columns from the padded edge to what the first output inside reads.
+    dx: usize,
+    /// Outputs of a line that are inside the image.
     from: usize,
     to: usize,
-    first: usize,
 }
 
 #[cfg(test)]
