@@ -161,10 +161,15 @@ fn states_of_another_form() {
             "\"position\"",
         ),
         ("generator", json!(null), "\"generator\""),
-        ("measure", json!({"samples": 3}), "loss_sum"),
+        ("measure", json!({"samples": 3}), "losses"),
         (
             "measure",
-            json!({"loss_sum": 1.0, "samples": 3, "metrics": {"accuracy": 3}}),
+            json!({"losses": {"loss": [{}, 3]}, "samples": 3}),
+            "no sum of loss",
+        ),
+        (
+            "measure",
+            json!({"losses": {}, "samples": 3, "metrics": {"accuracy": 3}}),
             "metric accuracy",
         ),
         (

@@ -32,7 +32,8 @@
 //! let sgd = Sgd { lr: 0.1, ..Sgd::default() };
 //! let duel = Duel::new(&store, ("discriminator.", sgd), ("generator.", sgd))?;
 //! let mut trainer = Trainer::with_step(&store, game, duel);
-//! let real = |_epoch| std::iter::repeat_n(Ok::<_, std::io::Error>(Tensor::full(3f32, 8, &Device::Cpu).unwrap()), 50);
+//! let threes = Tensor::full(3f32, 8, &Device::Cpu)?;
+//! let real = |_epoch| (0..50).map(|_| Ok::<_, std::io::Error>(threes.clone()));
 //! trainer.fit(4, real)?;
 //! let x = store.get("generator.x").unwrap().to_vec1::<f32>()?[0];
 //! assert!((x - 3.0).abs() < 0.5, "{x}");
