@@ -29,8 +29,8 @@
 //! let vb = store.root();
 //! let (made, slope) = (vb.pp("generator").get(1, "x")?, vb.pp("discriminator").get(1, "slope")?);
 //! let game = Numbers { made, fixed: slope.detach(), slope };
-//! let sgd = Sgd { lr: 0.1, ..Sgd::default() };
-//! let duel = Duel::new(&store, ("discriminator.", sgd), ("generator.", sgd))?;
+//! let sgd = || Sgd { lr: 0.1, ..Sgd::default() };
+//! let duel = Duel::new(&store, ("discriminator.", sgd()), ("generator.", sgd()))?;
 //! let mut trainer = Trainer::with_step(&store, game, duel);
 //! let threes = Tensor::full(3f32, 8, &Device::Cpu)?;
 //! let real = |_epoch| (0..50).map(|_| Ok::<_, std::io::Error>(threes.clone()));
