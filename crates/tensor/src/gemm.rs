@@ -46,19 +46,13 @@ impl<'a, T> Mat<'a, T> {
     }
 
     /// `rows` rows from `first` on.
-    pub(crate) fn below(self, first: usize, rows: usize) -> Self {
+    fn below(self, first: usize, rows: usize) -> Self {
         assert!(first + rows <= self.rows, "rows beyond the matrix");
         Self {
             data: &self.data[first * self.row_stride..],
             rows,
             ..self
         }
-    }
-
-    /// A row of a matrix that is not a transpose.
-    pub(crate) fn row(self, row: usize) -> &'a [T] {
-        assert!(self.col_stride == 1 && row < self.rows, "no such row");
-        &self.data[row * self.row_stride..][..self.cols]
     }
 
     /// The transpose, without moving anything.

@@ -8,10 +8,9 @@ use rayon::prelude::*;
 
 pub(crate) use crate::gemm::{Mat, Spread, gemm, product};
 use crate::math::Parts;
-use crate::ops::Tiles;
 
 /// The element types with CPU kernels of our own: `f32` and `f64`.
-pub trait Float: WithDType + num_traits::Float + Default + std::iter::Sum + Parts + Tiles {}
+pub trait Float: WithDType + num_traits::Float + Default + std::iter::Sum + Parts {}
 
 impl Float for f32 {}
 impl Float for f64 {}

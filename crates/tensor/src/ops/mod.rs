@@ -44,7 +44,6 @@ pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use linear_cross_entropy::linear_cross_entropy;
 pub use max_pool::max_pool2d;
-pub(crate) use recurrent::Tiles;
 pub use recurrent::{
     AttentionDecoderWeights, AttentionMemory, Decoded, Nonlinearity, Order, Recurrence,
     RecurrentWeights, attention_decoder, recurrent,

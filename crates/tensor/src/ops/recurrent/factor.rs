@@ -6,8 +6,10 @@
 
 use rayon::prelude::*;
 
-use super::tile::{self, PANEL};
 use crate::kernel::{Float, Mat, Spread, gemm};
+
+/// Columns of a panel: two registers' worth of `f32`, twice that of `f64`.
+const PANEL: usize = 32;
 
 /// Matrices of fewer elements stay in the caches as they are.
 const LARGE: usize = 1 << 18;
@@ -85,7 +87,7 @@ impl<'a, T: Float> Products<'a, T> {
                     .par_chunks_mut(height * PANEL)
                     .zip(data.par_chunks(rows * PANEL))
                     .for_each(|(out, panel)| {
-                        tile::product(out, left, panel);
+                        gemm(out, left, Mat::new(panel, rows, PANEL), false, Spread::Here);
                     });
                 c.par_chunks_mut(cols).enumerate().for_each(|(row, c)| {
                     let pieces = products.chunks_exact(height * PANEL);

@@ -17,12 +17,10 @@ mod lstm;
 mod order;
 mod rnn;
 mod sequence;
-mod tile;
 
 pub use attention::{AttentionDecoderWeights, AttentionMemory, Decoded, attention_decoder};
 pub use order::Order;
 pub use rnn::Nonlinearity;
-pub(crate) use tile::Tiles;
 
 use std::sync::Mutex;
 
