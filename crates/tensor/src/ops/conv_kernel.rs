@@ -10,7 +10,8 @@ use rayon::prelude::*;
 use super::conv::Conv2dParams;
 use super::conv_then::{After, Finish};
 use super::conv_transpose::ConvTranspose2dParams;
-use super::im2col::{Patches, Within};
+use super::im2col::Patches;
+use super::side_by_side::{gather, put, scatter_add, take};
 use crate::kernel::{Float, Mat, Spread, add_rows, gemm, sum, wide};
 
 /// The sizes of one call, checked.
@@ -227,57 +228,6 @@ fn forward_part<T: Float>(
                 || finish.apart(planes, y, winners),
             );
         }
-    }
-}
-
-/// The columns of all images of `x` side by side.
-pub(super) fn gather<'a, T: Float>(s: &Sizes, x: &[T], columns: &'a mut [T]) -> Mat<'a, T> {
-    let images = x.chunks_exact(s.group_in());
-    let (places, width) = (s.patches.places(), images.len() * s.patches.places());
-    for (image, x) in images.enumerate() {
-        let first = image * places;
-        s.patches.gather(x, columns, Within { width, first });
-    }
-    Mat::new(columns, s.patches.depth(), width)
-}
-
-/// Adds columns side by side back to the images that they came from.
-pub(super) fn scatter_add<T: Float>(s: &Sizes, columns: &[T], x: &mut [T]) {
-    let images = x.chunks_exact_mut(s.group_in());
-    let (places, width) = (s.patches.places(), images.len() * s.patches.places());
-    for (image, x) in images.enumerate() {
-        let first = image * places;
-        s.patches.scatter_add(columns, Within { width, first }, x);
-    }
-}
-
-/// The planes of one image out of rows that hold those of several, from `first` on.
-pub(super) fn take<T: Float>(
-    rows: &[T],
-    (width, first): (usize, usize),
-    planes: &mut [T],
-    places: usize,
-) {
-    for (row, plane) in rows
-        .chunks_exact(width)
-        .zip(planes.chunks_exact_mut(places))
-    {
-        plane.copy_from_slice(&row[first..][..places]);
-    }
-}
-
-/// The other way round.
-pub(super) fn put<T: Float>(
-    planes: &[T],
-    rows: &mut [T],
-    (width, first): (usize, usize),
-    places: usize,
-) {
-    for (row, plane) in rows
-        .chunks_exact_mut(width)
-        .zip(planes.chunks_exact(places))
-    {
-        row[first..][..places].copy_from_slice(plane);
     }
 }
 

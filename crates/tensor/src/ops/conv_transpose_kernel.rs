@@ -6,7 +6,8 @@
 
 use rayon::prelude::*;
 
-use super::conv_kernel::{Gradients, Sizes, gather, put, scatter_add, take};
+use super::conv_kernel::{Gradients, Sizes};
+use super::side_by_side::{gather, put, scatter_add, take};
 use crate::kernel::{Float, Mat, add_rows, gemm, sum, wide};
 
 /// The pictures that all inputs lay down.

@@ -23,6 +23,7 @@ mod linear;
 mod linear_cross_entropy;
 mod max_pool;
 mod recurrent;
+mod side_by_side;
 mod softmax;
 mod upsample;
 mod window;

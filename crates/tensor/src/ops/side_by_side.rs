@@ -1,0 +1,59 @@
+//! Several images in one matrix: their columns, and their planes, side by side.
+//!
+//! A product with few columns wastes registers, and one with few places adds to a large weight's
+//! gradient too often; `Sizes::together` says how many images share one.
+
+use super::conv_kernel::Sizes;
+use super::im2col::Within;
+use crate::kernel::{Float, Mat};
+
+/// The columns of all images of `x` side by side.
+pub(super) fn gather<'a, T: Float>(s: &Sizes, x: &[T], columns: &'a mut [T]) -> Mat<'a, T> {
+    let images = x.chunks_exact(s.group_in());
+    let (places, width) = (s.patches.places(), images.len() * s.patches.places());
+    for (image, x) in images.enumerate() {
+        let first = image * places;
+        s.patches.gather(x, columns, Within { width, first });
+    }
+    Mat::new(columns, s.patches.depth(), width)
+}
+
+/// Adds columns side by side back to the images that they came from.
+pub(super) fn scatter_add<T: Float>(s: &Sizes, columns: &[T], x: &mut [T]) {
+    let images = x.chunks_exact_mut(s.group_in());
+    let (places, width) = (s.patches.places(), images.len() * s.patches.places());
+    for (image, x) in images.enumerate() {
+        let first = image * places;
+        s.patches.scatter_add(columns, Within { width, first }, x);
+    }
+}
+
+/// The planes of one image out of rows that hold those of several, from `first` on.
+pub(super) fn take<T: Float>(
+    rows: &[T],
+    (width, first): (usize, usize),
+    planes: &mut [T],
+    places: usize,
+) {
+    for (row, plane) in rows
+        .chunks_exact(width)
+        .zip(planes.chunks_exact_mut(places))
+    {
+        plane.copy_from_slice(&row[first..][..places]);
+    }
+}
+
+/// The other way round.
+pub(super) fn put<T: Float>(
+    planes: &[T],
+    rows: &mut [T],
+    (width, first): (usize, usize),
+    places: usize,
+) {
+    for (row, plane) in rows
+        .chunks_exact_mut(width)
+        .zip(planes.chunks_exact(places))
+    {
+        row[first..][..places].copy_from_slice(plane);
+    }
+}
