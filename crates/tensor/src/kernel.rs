@@ -3,14 +3,19 @@
 //! Bits must not depend on the number of threads. Loops whose elements are independent may be
 //! cut anywhere; sums are cut into parts that depend on shapes only and added up in order.
 
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType, bail};
 use rayon::prelude::*;
 
 pub(crate) use crate::gemm::{Mat, Spread, gemm, product};
 use crate::math::Parts;
+use crate::room::Kept;
+pub(crate) use crate::room::Room;
 
 /// The element types with CPU kernels of our own: `f32` and `f64`.
-pub trait Float: WithDType + num_traits::Float + Default + std::iter::Sum + Parts {}
+pub trait Float: WithDType + num_traits::Float + Default + std::iter::Sum + Parts + Kept {}
 
 impl Float for f32 {}
 impl Float for f64 {}
@@ -114,47 +119,60 @@ pub(crate) fn add_rows<T: Float>(total: &mut [T], rows: &[T]) {
 }
 
 /// `f` of every element, in parallel.
-pub(crate) fn map<T: Float>(x: &[T], f: impl Fn(T) -> T + Sync) -> Vec<T> {
-    let mut out = vec![T::zero(); x.len()];
-    let apply = |out: &mut [T], x: &[T]| {
+pub(crate) fn map<T: Float>(x: &[T], f: impl Fn(T) -> T + Copy + Sync) -> Vec<T> {
+    written(x.len(), |out, range| {
+        // A copy of what it captures, which no write can change.
+        let f = f;
         wide(
             #[inline(always)]
             || {
-                for (out, &x) in out.iter_mut().zip(x) {
-                    *out = f(x);
+                for (out, &x) in out.iter_mut().zip(&x[range]) {
+                    out.write(f(x));
                 }
             },
         );
-    };
-    if x.len() <= CHUNK {
-        apply(&mut out, x);
-    } else {
-        out.par_chunks_mut(CHUNK)
-            .zip(x.par_chunks(CHUNK))
-            .for_each(|(out, x)| apply(out, x));
-    }
-    out
+    })
 }
 
 /// `f` of every pair of elements, in parallel.
-pub(crate) fn zip<T: Float>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) -> Vec<T> {
-    let mut out = vec![T::zero(); a.len()];
-    let apply = |out: &mut [T], a: &[T], b: &[T]| {
+pub(crate) fn zip<T: Float>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Copy + Sync) -> Vec<T> {
+    written(a.len(), |out, range| {
+        let f = f;
         wide(
             #[inline(always)]
             || {
-                for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-                    *out = f(a, b);
+                let pairs = a[range.clone()].iter().zip(&b[range]);
+                for (out, (&a, &b)) in out.iter_mut().zip(pairs) {
+                    out.write(f(a, b));
                 }
             },
         );
+    })
+}
+
+/// `len` elements, in parallel: `write` gets places and their range, and writes them all. They are
+/// not cleared before, which would take as long as a simple `write`.
+fn written<T: Float>(
+    len: usize,
+    write: impl Fn(&mut [MaybeUninit<T>], Range<usize>) + Sync,
+) -> Vec<T> {
+    let mut out = Vec::with_capacity(len);
+    let places = &mut out.spare_capacity_mut()[..len];
+    let chunk = |(index, places): (usize, &mut [MaybeUninit<T>])| {
+        let first = index * CHUNK;
+        let range = first..first + places.len();
+        write(places, range);
     };
-    if a.len() <= CHUNK {
-        apply(&mut out, a, b);
+    if len <= CHUNK {
+        chunk((0, places));
     } else {
-        out.par_chunks_mut(CHUNK)
-            .zip(a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK)))
-            .for_each(|(out, (a, b))| apply(out, a, b));
+        places.par_chunks_mut(CHUNK).enumerate().for_each(chunk);
+    }
+    // SAFETY: the chunks cover `len` places. Both callers write as many elements as a slice of the
+    // range has, or panic while they take that.
+    #[allow(unsafe_code)]
+    unsafe {
+        out.set_len(len);
     }
     out
 }

@@ -12,6 +12,7 @@ mod math;
 pub mod ops;
 mod params;
 pub mod rng;
+mod room;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod threads;

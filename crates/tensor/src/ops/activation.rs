@@ -270,6 +270,7 @@ pub(super) fn relu<T: Float>(x: T) -> T {
     if x <= T::zero() { T::zero() } else { x }
 }
 
+#[inline(always)]
 fn clamp<T: Float>(x: T, low: T, high: T) -> T {
     if x < low {
         low
@@ -285,20 +286,36 @@ fn gelu_inner<T: Float>(x: T) -> T {
     c::<T>(GELU_TANH) * (x + c::<T>(GELU_CUBIC) * x * x * x)
 }
 
-/// Runs a loop over `$F` compiled for the one function, if its loop vectorises then.
+/// Runs a loop whose `$body` is compiled for the one function `$f`, if it vectorises then.
 macro_rules! outside_the_loop {
-    ($function:expr, $F:ident => $run:expr) => {
-        outside_the_loop!($function, $F => $run, Relu, Sigmoid, Tanh, Silu, GeluTanh)
+    ($function:expr, $run:ident($($data:ident),*), $f:ident, |$($x:ident),*| $body:expr) => {
+        outside_the_loop!(
+            $function, $run($($data),*), $f, ($($x),*), $body,
+            Relu, Relu6, LeakyRelu(slope), Sigmoid, Tanh, Silu, GeluTanh, Softsign, Hardsigmoid,
+            Hardswish, Hardtanh(low, high)
+        )
     };
-    ($function:expr, $F:ident => $run:expr, $($fast:ident),*) => {
+    (
+        $function:expr, $run:ident $data:tt, $f:ident, $xs:tt, $body:expr,
+        $($fast:ident $(($($value:ident),*))?),*
+    ) => {
         match $function {
-            $(Unary::$fast => {
-                const $F: Unary = Unary::$fast;
-                $run
-            })*
-            #[allow(non_snake_case, reason = "the name of the constants above")]
-            $F => $run,
+            // Inside the loop, where the compiler sees which one it is.
+            $(Unary::$fast $(($($value),*))? => outside_the_loop!(
+                @ $run $data, $f = Unary::$fast $(($($value),*))?, $xs, $body
+            ),)*
+            other => outside_the_loop!(@ $run $data, $f = other, $xs, $body),
         }
+    };
+    (@ $run:ident($($data:ident),*), $f:ident = $is:expr, ($($x:ident),*), $body:expr) => {
+        $run(
+            $($data,)*
+            #[inline(always)]
+            move |$($x),*| {
+                let $f = $is;
+                $body
+            },
+        )
     };
 }
 
@@ -311,7 +328,7 @@ impl CustomOp1 for Unary {
         let function = *self;
         dispatch!(x.dtype(), "activation", T => {
             let x = slice::<T>(x, layout)?;
-            let y = outside_the_loop!(function, F => map(x, #[inline(always)] |x| F.value(x)));
+            let y = outside_the_loop!(function, map(x), f, |x| f.value(x));
             Ok((T::to_cpu_storage_owned(y), layout.shape().clone()))
         })
     }
@@ -323,9 +340,7 @@ impl CustomOp1 for Unary {
                 Ok(match function {
                     // A product with 0 would make NaN of an infinite gradient.
                     Self::Relu => zip(x, grad, |x, g| if x <= T::default() { T::default() } else { g }),
-                    _ => outside_the_loop!(function, F => {
-                        zip(x, grad, #[inline(always)] |x, g| g * F.derivative(x))
-                    }),
+                    _ => outside_the_loop!(function, zip(x, grad), f, |x, g| g * f.derivative(x)),
                 })
             }))?;
             Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))

@@ -12,7 +12,7 @@ use super::conv_then::{After, Finish};
 use super::conv_transpose::ConvTranspose2dParams;
 use super::im2col::Patches;
 use super::side_by_side::{gather, put, scatter_add, take};
-use crate::kernel::{Float, Mat, Spread, add_rows, gemm, sum, wide};
+use crate::kernel::{Float, Mat, Room, Spread, add_rows, gemm, sum, wide};
 
 /// The sizes of one call, checked.
 #[derive(Clone, Copy)]
@@ -148,6 +148,11 @@ impl Sizes {
     }
 }
 
+/// `size`, or none of it.
+pub(super) fn if_needed(needed: bool, size: usize) -> usize {
+    if needed { size } else { 0 }
+}
+
 /// The planes of all images after `finish`, and the winners of its pool.
 pub(super) fn forward<T: Float>(
     s: &Sizes,
@@ -181,10 +186,13 @@ fn forward_part<T: Float>(
     let (depth, places, channels) = (s.patches.depth(), s.patches.places(), s.group_out());
     let (group_y, together, apart) = (channels * finish.output(), s.together(), finish.is_apart());
     let identity = s.patches.is_identity();
-    let room = |needed: bool, size: usize| vec![T::zero(); if needed { size } else { 0 }];
-    let mut columns = room(!identity, depth * together * places);
-    let mut product = room(apart || together > 1, channels * together * places);
-    let mut planes = room(apart && together > 1, channels * places);
+    let mut room = Room::take();
+    let [columns, product, planes, spread] = room.split([
+        if_needed(!identity, depth * together * places),
+        if_needed(apart || together > 1, channels * together * places),
+        if_needed(apart && together > 1, channels * places),
+        s.patches.room(),
+    ]);
     for (block, x) in x.chunks(together * s.group_in()).enumerate() {
         let (item, count) = (block * together, x.len() / s.group_in());
         let first = item % s.groups * channels;
@@ -192,7 +200,7 @@ fn forward_part<T: Float>(
         let columns = if identity {
             Mat::new(x, depth, places)
         } else {
-            gather(s, x, &mut columns)
+            gather(s, x, columns, spread)
         };
         let kernels = Mat::new(&weight[first * depth..], channels, depth);
         let bias = bias.map(|bias| &bias[first..]);
@@ -201,12 +209,12 @@ fn forward_part<T: Float>(
         if !apart && count == 1 {
             gemm(y, kernels, columns, false, s.spread());
         } else {
-            gemm(&mut product, kernels, columns, false, s.spread());
+            gemm(product, kernels, columns, false, s.spread());
         }
         for (image, y) in y.chunks_exact_mut(group_y).enumerate() {
             if !apart {
                 if count > 1 {
-                    take(&product, (width, image * places), y, places);
+                    take(product, (width, image * places), y, places);
                 }
                 add_bias(y, places, bias);
                 wide(
@@ -216,10 +224,10 @@ fn forward_part<T: Float>(
                 continue;
             }
             let planes = if count > 1 {
-                take(&product, (width, image * places), &mut planes, places);
-                &mut planes
+                take(product, (width, image * places), planes, places);
+                &mut *planes
             } else {
-                &mut product
+                &mut *product
             };
             add_bias(planes, places, bias);
             let winners = &mut winners[outputs.start + image * group_y..][..group_y];
@@ -300,10 +308,13 @@ fn backward_part<T: Float>(
     let (depth, places, channels) = (s.patches.depth(), s.patches.places(), s.group_out());
     let (group_y, together) = (channels * finish.output(), s.together());
     let identity = s.patches.is_identity();
-    let room = |needed: bool, size: usize| vec![T::zero(); if needed { size } else { 0 }];
-    let mut columns = room(true, depth * together * places);
-    let mut planes = room(!finish.is_nothing(), channels * places);
-    let mut joint = room(together > 1, channels * together * places);
+    let mut room = Room::take();
+    let [columns, planes, joint, spread] = room.split([
+        depth * together * places,
+        if_needed(!finish.is_nothing(), channels * places),
+        if_needed(together > 1, channels * together * places),
+        s.patches.room(),
+    ]);
     for (block, x) in x.chunks(together * s.group_in()).enumerate() {
         let (item, count) = (block * together, x.len() / s.group_in());
         let first = item % s.groups * channels;
@@ -317,12 +328,12 @@ fn backward_part<T: Float>(
             } else {
                 wide(
                     #[inline(always)]
-                    || finish.backward(&after, &mut planes),
+                    || finish.backward(&after, planes),
                 );
-                &planes
+                planes
             };
             if count > 1 {
-                put(alone, &mut joint, (width, image * places), places);
+                put(alone, joint, (width, image * places), places);
                 alone = &[];
             }
         }
@@ -344,7 +355,7 @@ fn backward_part<T: Float>(
             let columns = if identity {
                 Mat::new(x, depth, places)
             } else {
-                gather(s, x, &mut columns)
+                gather(s, x, columns, spread)
             };
             let dw = &mut dw[weights.clone()];
             gemm(dw, grad, columns.t(), true, s.spread());
@@ -355,8 +366,8 @@ fn backward_part<T: Float>(
             if identity {
                 gemm(dx, kernels, grad, false, s.spread());
             } else {
-                gemm(&mut columns, kernels, grad, false, s.spread());
-                scatter_add(s, &columns, dx);
+                gemm(columns, kernels, grad, false, s.spread());
+                scatter_add(s, columns, dx, spread);
             }
         }
     }

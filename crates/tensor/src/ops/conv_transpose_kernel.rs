@@ -6,9 +6,9 @@
 
 use rayon::prelude::*;
 
-use super::conv_kernel::{Gradients, Sizes};
+use super::conv_kernel::{Gradients, Sizes, if_needed};
 use super::side_by_side::{gather, put, scatter_add, take};
-use crate::kernel::{Float, Mat, add_rows, gemm, sum, wide};
+use crate::kernel::{Float, Mat, Room, add_rows, gemm, sum, wide};
 
 /// The pictures that all inputs lay down.
 pub(super) fn forward<T: Float>(s: &Sizes, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
@@ -30,20 +30,23 @@ fn forward_part<T: Float>(s: &Sizes, (x, weight, bias): (&[T], &[T], Option<&[T]
         }
     }
     let (identity, together) = (s.patches.is_identity(), s.together());
-    let room = |needed: bool, size: usize| vec![T::zero(); if needed { size } else { 0 }];
-    let mut columns = room(!identity, depth * together * places);
-    let mut joint = room(together > 1, channels * together * places);
+    let mut room = Room::take();
+    let [columns, joint, spread] = room.split([
+        if_needed(!identity, depth * together * places),
+        if_needed(together > 1, channels * together * places),
+        s.patches.room(),
+    ]);
     let blocks = x.chunks(together * channels * places);
     let blocks = blocks.zip(y.chunks_mut(together * s.group_in()));
     for (block, (x, y)) in blocks.enumerate() {
         let first = block * together % s.groups * channels;
         let kernels = Mat::new(&weight[first * depth..], channels, depth).t();
-        let x = side_by_side(s, x, &mut joint);
+        let x = side_by_side(s, x, joint);
         if identity {
             gemm(y, kernels, x, true, s.spread());
         } else {
-            gemm(&mut columns, kernels, x, false, s.spread());
-            scatter_add(s, &columns, y);
+            gemm(columns, kernels, x, false, s.spread());
+            scatter_add(s, columns, y, spread);
         }
     }
 }
@@ -107,9 +110,12 @@ fn backward_part<T: Float>(
     let (depth, places, channels) = (s.patches.depth(), s.patches.places(), s.group_out());
     let plane = s.patches.input.0 * s.patches.input.1;
     let (identity, together) = (s.patches.is_identity(), s.together());
-    let room = |needed: bool, size: usize| vec![T::zero(); if needed { size } else { 0 }];
-    let mut columns = room(!identity, depth * together * places);
-    let mut joint = room(together > 1, channels * together * places);
+    let mut room = Room::take();
+    let [columns, joint, spread] = room.split([
+        if_needed(!identity, depth * together * places),
+        if_needed(together > 1, channels * together * places),
+        s.patches.room(),
+    ]);
     if !db.is_empty() {
         for image in grad.chunks_exact(s.image_in()) {
             let planes = image.chunks_exact(plane);
@@ -135,10 +141,10 @@ fn backward_part<T: Float>(
         let columns = if identity {
             Mat::new(grad, depth, places)
         } else {
-            gather(s, grad, &mut columns)
+            gather(s, grad, columns, spread)
         };
         if !dw.is_empty() {
-            let x = side_by_side(s, x, &mut joint);
+            let x = side_by_side(s, x, joint);
             gemm(&mut dw[weights.clone()], x, columns.t(), true, s.spread());
         }
         if dx.is_empty() {
@@ -150,9 +156,9 @@ fn backward_part<T: Float>(
             gemm(dx, kernels, columns, false, s.spread());
             continue;
         }
-        gemm(&mut joint, kernels, columns, false, s.spread());
+        gemm(joint, kernels, columns, false, s.spread());
         for (image, dx) in dx.chunks_exact_mut(channels * places).enumerate() {
-            take(&joint, (count * places, image * places), dx, places);
+            take(joint, (count * places, image * places), dx, places);
         }
     }
 }

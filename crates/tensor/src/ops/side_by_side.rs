@@ -5,27 +5,45 @@
 
 use super::conv_kernel::Sizes;
 use super::im2col::Within;
-use crate::kernel::{Float, Mat};
+use crate::kernel::{Float, Mat, wide};
 
-/// The columns of all images of `x` side by side.
-pub(super) fn gather<'a, T: Float>(s: &Sizes, x: &[T], columns: &'a mut [T]) -> Mat<'a, T> {
+/// The columns of all images of `x` side by side; `room` is for [`Patches::room`] elements.
+///
+/// [`Patches::room`]: super::im2col::Patches::room
+pub(super) fn gather<'a, T: Float>(
+    s: &Sizes,
+    x: &[T],
+    columns: &'a mut [T],
+    room: &mut [T],
+) -> Mat<'a, T> {
     let images = x.chunks_exact(s.group_in());
     let (places, width) = (s.patches.places(), images.len() * s.patches.places());
-    for (image, x) in images.enumerate() {
-        let first = image * places;
-        s.patches.gather(x, columns, Within { width, first });
-    }
+    wide(
+        #[inline(always)]
+        || {
+            for (image, x) in images.enumerate() {
+                let first = image * places;
+                s.patches.gather(x, columns, Within { width, first }, room);
+            }
+        },
+    );
     Mat::new(columns, s.patches.depth(), width)
 }
 
 /// Adds columns side by side back to the images that they came from.
-pub(super) fn scatter_add<T: Float>(s: &Sizes, columns: &[T], x: &mut [T]) {
+pub(super) fn scatter_add<T: Float>(s: &Sizes, columns: &[T], x: &mut [T], room: &mut [T]) {
     let images = x.chunks_exact_mut(s.group_in());
     let (places, width) = (s.patches.places(), images.len() * s.patches.places());
-    for (image, x) in images.enumerate() {
-        let first = image * places;
-        s.patches.scatter_add(columns, Within { width, first }, x);
-    }
+    wide(
+        #[inline(always)]
+        || {
+            for (image, x) in images.enumerate() {
+                let first = image * places;
+                let within = Within { width, first };
+                s.patches.scatter_add(columns, within, x, room);
+            }
+        },
+    );
 }
 
 /// The planes of one image out of rows that hold those of several, from `first` on.
