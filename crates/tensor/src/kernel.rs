@@ -121,8 +121,6 @@ pub(crate) fn add_rows<T: Float>(total: &mut [T], rows: &[T]) {
 /// `f` of every element, in parallel.
 pub(crate) fn map<T: Float>(x: &[T], f: impl Fn(T) -> T + Copy + Sync) -> Vec<T> {
     written(x.len(), |out, range| {
-        // A copy of what it captures, which no write can change.
-        let f = f;
         wide(
             #[inline(always)]
             || {
@@ -137,7 +135,6 @@ pub(crate) fn map<T: Float>(x: &[T], f: impl Fn(T) -> T + Copy + Sync) -> Vec<T>
 /// `f` of every pair of elements, in parallel.
 pub(crate) fn zip<T: Float>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Copy + Sync) -> Vec<T> {
     written(a.len(), |out, range| {
-        let f = f;
         wide(
             #[inline(always)]
             || {

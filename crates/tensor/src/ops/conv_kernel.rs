@@ -191,7 +191,7 @@ fn forward_part<T: Float>(
         if_needed(!identity, depth * together * places),
         if_needed(apart || together > 1, channels * together * places),
         if_needed(apart && together > 1, channels * places),
-        s.patches.room(),
+        s.patches.room(together),
     ]);
     for (block, x) in x.chunks(together * s.group_in()).enumerate() {
         let (item, count) = (block * together, x.len() / s.group_in());
@@ -313,7 +313,7 @@ fn backward_part<T: Float>(
         depth * together * places,
         if_needed(!finish.is_nothing(), channels * places),
         if_needed(together > 1, channels * together * places),
-        s.patches.room(),
+        s.patches.room(together),
     ]);
     for (block, x) in x.chunks(together * s.group_in()).enumerate() {
         let (item, count) = (block * together, x.len() / s.group_in());

@@ -34,7 +34,7 @@ fn forward_part<T: Float>(s: &Sizes, (x, weight, bias): (&[T], &[T], Option<&[T]
     let [columns, joint, spread] = room.split([
         if_needed(!identity, depth * together * places),
         if_needed(together > 1, channels * together * places),
-        s.patches.room(),
+        s.patches.room(together),
     ]);
     let blocks = x.chunks(together * channels * places);
     let blocks = blocks.zip(y.chunks_mut(together * s.group_in()));
@@ -114,7 +114,7 @@ fn backward_part<T: Float>(
     let [columns, joint, spread] = room.split([
         if_needed(!identity, depth * together * places),
         if_needed(together > 1, channels * together * places),
-        s.patches.room(),
+        s.patches.room(together),
     ]);
     if !db.is_empty() {
         for image in grad.chunks_exact(s.image_in()) {

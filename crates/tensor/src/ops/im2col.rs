@@ -37,91 +37,102 @@ impl Patches {
         self.kernel == (1, 1) && self.stride == (1, 1) && self.padding == (0, 0)
     }
 
-    /// Elements that [`Patches::gather`] and [`Patches::scatter_add`] need to work.
-    pub(super) fn room(&self) -> usize {
-        let rows = (self.output.0 - 1) * self.stride.0 + (self.kernel.0 - 1) * self.dilation.0 + 1;
+    /// Elements that [`Patches::gather`] and [`Patches::scatter_add`] need to work on so many images.
+    pub(super) fn room(&self, images: usize) -> usize {
         if self.is_plain() {
             0
         } else {
-            (1 + rows) * self.pitch()
+            self.pitch() + images * self.spread_plane()
         }
     }
 
-    /// Writes the columns of `image` into a matrix, zeros where a patch hangs over the edge.
+    /// Writes the columns of images into a matrix, side by side, zeros where a patch hangs over the
+    /// edge.
     #[inline(always)]
-    pub(super) fn gather<T: Float>(
-        &self,
-        image: &[T],
-        columns: &mut [T],
-        within: Within,
-        room: &mut [T],
-    ) {
-        let (places, width) = (self.places(), self.output.1);
-        let mut start = within.first;
-        for plane in image.chunks_exact(self.input.0 * self.input.1) {
-            let plane = if self.is_plain() {
-                plane
+    pub(super) fn gather<T: Float>(&self, images: &[T], columns: &mut [T], room: &mut [T]) {
+        let (places, width, plane) = (self.places(), self.output.1, self.plane());
+        let count = images.len() / (self.channels * plane);
+        let mut rows = columns.chunks_exact_mut(count * places);
+        for channel in 0..self.channels {
+            let (planes, size, apart) = if self.is_plain() {
+                (&images[channel * plane..], plane, self.channels * plane)
             } else {
-                self.spread(plane, room);
-                &room[self.pitch()..]
+                let (padded, spread) = room.split_at_mut(self.pitch());
+                let planes = images
+                    .chunks_exact(plane)
+                    .skip(channel)
+                    .step_by(self.channels);
+                for (plane, spread) in planes.zip(spread.chunks_exact_mut(self.spread_plane())) {
+                    self.spread(plane, padded, spread);
+                }
+                (&*spread, self.spread_plane(), self.spread_plane())
             };
             self.cells(
                 #[inline(always)]
                 |first, pitch| {
-                    let lines = columns[start..][..places].chunks_exact_mut(width);
-                    for (oy, to) in lines.enumerate() {
-                        let from = &plane[first + oy * pitch..][..width];
-                        line(
-                            to,
-                            from,
-                            #[inline(always)]
-                            |to, from| *to = from,
-                        );
+                    let Some(row) = rows.next() else { return };
+                    for image in 0..count {
+                        let plane = &planes[image * apart..][..size];
+                        let row = &mut row[image * places..];
+                        for oy in 0..self.output.0 {
+                            copy_line(&mut row[oy * width..], &plane[first + oy * pitch..], width);
+                        }
                     }
-                    start += within.width;
                 },
             );
         }
     }
 
-    /// Adds the columns back to the places in `image` that they came from.
+    /// Adds columns back to the places in the images that they came from.
     #[inline(always)]
-    pub(super) fn scatter_add<T: Float>(
-        &self,
-        columns: &[T],
-        within: Within,
-        image: &mut [T],
-        room: &mut [T],
-    ) {
-        let (places, width) = (self.places(), self.output.1);
-        let mut start = within.first;
-        for plane in image.chunks_exact_mut(self.input.0 * self.input.1) {
-            room.fill(T::zero());
-            let sums = if self.is_plain() {
-                &mut *plane
+    pub(super) fn scatter_add<T: Float>(&self, columns: &[T], images: &mut [T], room: &mut [T]) {
+        let (places, width, plane) = (self.places(), self.output.1, self.plane());
+        let count = images.len() / (self.channels * plane);
+        let mut rows = columns.chunks_exact(count * places);
+        for channel in 0..self.channels {
+            let (sums, size, apart) = if self.is_plain() {
+                (&mut images[channel * plane..], plane, self.channels * plane)
             } else {
-                &mut room[self.pitch()..]
+                let spread = &mut room[self.pitch()..];
+                spread.fill(T::zero());
+                (spread, self.spread_plane(), self.spread_plane())
             };
             self.cells(
                 #[inline(always)]
                 |first, pitch| {
-                    let lines = columns[start..][..places].chunks_exact(width);
-                    for (oy, from) in lines.enumerate() {
-                        let to = &mut sums[first + oy * pitch..][..width];
-                        line(
-                            to,
-                            from,
-                            #[inline(always)]
-                            |to, from| *to += from,
-                        );
+                    let Some(row) = rows.next() else { return };
+                    for image in 0..count {
+                        let sums = &mut sums[image * apart..][..size];
+                        let row = &row[image * places..];
+                        for oy in 0..self.output.0 {
+                            add_line(&mut sums[first + oy * pitch..], &row[oy * width..], width);
+                        }
                     }
-                    start += within.width;
                 },
             );
-            if !self.is_plain() {
-                self.collect(room, plane);
+            if self.is_plain() {
+                continue;
+            }
+            let (padded, spread) = room.split_at_mut(self.pitch());
+            let planes = images
+                .chunks_exact_mut(plane)
+                .skip(channel)
+                .step_by(self.channels);
+            for (plane, spread) in planes.zip(spread.chunks_exact_mut(self.spread_plane())) {
+                self.collect(spread, padded, plane);
             }
         }
+    }
+
+    /// Elements of a channel of an image.
+    fn plane(&self) -> usize {
+        self.input.0 * self.input.1
+    }
+
+    /// Elements of a plane with its padding, as far as patches read it.
+    fn spread_plane(&self) -> usize {
+        let rows = (self.output.0 - 1) * self.stride.0 + (self.kernel.0 - 1) * self.dilation.0 + 1;
+        rows * self.pitch()
     }
 
     /// Whether lines of outputs can read a plane as it is.
@@ -161,8 +172,7 @@ impl Patches {
     /// Lays out a plane with its padding, phase by phase, so that the outputs of a line read
     /// neighbours.
     #[inline(always)]
-    fn spread<T: Float>(&self, plane: &[T], room: &mut [T]) {
-        let (padded, spread) = room.split_at_mut(self.pitch());
+    fn spread<T: Float>(&self, plane: &[T], padded: &mut [T], spread: &mut [T]) {
         let inside = self.inside();
         padded.fill(T::zero());
         for (y, row) in spread.chunks_exact_mut(padded.len()).enumerate() {
@@ -190,8 +200,7 @@ impl Patches {
 
     /// The other way round, adding.
     #[inline(always)]
-    fn collect<T: Float>(&self, room: &mut [T], plane: &mut [T]) {
-        let (padded, spread) = room.split_at_mut(self.pitch());
+    fn collect<T: Float>(&self, spread: &mut [T], padded: &mut [T], plane: &mut [T]) {
         let inside = self.inside();
         for (y, row) in spread.chunks_exact_mut(padded.len()).enumerate() {
             let Some(to) = self.line_of(y) else {
@@ -245,38 +254,44 @@ fn in_pairs<T: Float>(
     }
 }
 
-/// `visit` of each pair of a line, in blocks that vectorise: many lines are but a few elements
-/// long.
+/// Elements that a line is taken by. Many lines are but a few elements long, and shorter blocks
+/// for their ends would take most of the time.
+const BLOCK: usize = 8;
+
+/// Copies `width` elements, and perhaps some more: lines behind are copied later.
 #[inline(always)]
-fn line<T: Float>(to: &mut [T], from: &[T], visit: impl Fn(&mut T, T)) {
-    #[inline(always)]
-    fn blocks<'a, 'b, T: Copy, const N: usize>(
-        to: &'a mut [T],
-        from: &'b [T],
-        visit: &impl Fn(&mut T, T),
-    ) -> (&'a mut [T], &'b [T]) {
-        let (to, rest_to) = to.as_chunks_mut::<N>();
-        let (from, rest_from) = from.as_chunks::<N>();
-        for (to, from) in to.iter_mut().zip(from) {
-            to.iter_mut()
-                .zip(from)
-                .for_each(|(to, &from)| visit(to, from));
-        }
-        (rest_to, rest_from)
+fn copy_line<T: Float>(to: &mut [T], from: &[T], width: usize) {
+    let whole = width.next_multiple_of(BLOCK);
+    if to.len() >= whole && from.len() >= whole {
+        let from = from[..whole].as_chunks::<BLOCK>().0;
+        let to = to[..whole].as_chunks_mut::<BLOCK>().0;
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    } else {
+        to[..width].copy_from_slice(&from[..width]);
     }
-    let (to, from) = blocks::<T, 8>(to, from, &visit);
-    let (to, from) = blocks::<T, 4>(to, from, &visit);
-    let (to, from) = blocks::<T, 2>(to, from, &visit);
-    blocks::<T, 1>(to, from, &visit);
 }
 
-/// Where the columns of an image stand in a matrix that holds those of several.
-#[derive(Clone, Copy)]
-pub(super) struct Within {
-    /// Columns of the matrix.
-    pub(super) width: usize,
-    /// The image's first.
-    pub(super) first: usize,
+/// Adds `width` elements.
+#[inline(always)]
+fn add_line<T: Float>(to: &mut [T], from: &[T], width: usize) {
+    let whole = width.next_multiple_of(BLOCK);
+    if to.len() >= whole && from.len() >= whole {
+        let from = from[..whole].as_chunks::<BLOCK>().0;
+        let to = to[..whole].as_chunks_mut::<BLOCK>().0;
+        for (block, (to, from)) in to.iter_mut().zip(from).enumerate() {
+            let end = width - block * BLOCK;
+            // All of a block is read before any of it is written, so nothing can be in the way.
+            *to = std::array::from_fn(
+                #[inline(always)]
+                |i| to[i] + if i < end { from[i] } else { T::zero() },
+            );
+        }
+    } else {
+        to[..width]
+            .iter_mut()
+            .zip(from)
+            .for_each(|(to, &from)| *to += from);
+    }
 }
 
 #[cfg(test)]
@@ -292,7 +307,8 @@ mod tests {
             ((3, 1), (0, 5), (1, 1)),
             ((1, 5), (1, 3), (1, 3)),
         ] {
-            let (h, w, kernel) = (6, 7, (3, 2));
+            // Lines of more and of fewer elements than a block.
+            let (h, w, kernel) = (6, 21, (3, 2));
             let out = |size: usize, p: usize, d: usize, k: usize, s: usize| {
                 (size + 2 * p - d * (k - 1) - 1) / s + 1
             };
@@ -309,38 +325,28 @@ mod tests {
                 padding,
                 dilation,
             };
-            let image: Vec<f64> = (0..2 * h * w).map(|i| i as f64 + 1.0).collect();
-            let mut columns = vec![f64::NAN; patches.depth() * patches.places()];
-            let within = Within {
-                width: patches.places(),
-                first: 0,
-            };
-            let mut room = vec![f64::NAN; patches.room()];
-            patches.gather(&image, &mut columns, within, &mut room);
-            let mut back = vec![0.0; image.len()];
-            let mut expected_back = vec![0.0; image.len()];
-            patches.scatter_add(&columns, within, &mut back, &mut room);
-            let mut at = 0;
-            for c in 0..2 {
-                for ky in 0..kernel.0 {
-                    for kx in 0..kernel.1 {
-                        for oy in 0..output.0 {
-                            for ox in 0..output.1 {
-                                let y = (oy * stride.0 + ky * dilation.0).wrapping_sub(padding.0);
-                                let x = (ox * stride.1 + kx * dilation.1).wrapping_sub(padding.1);
-                                let inside = y < h && x < w;
-                                let value = if inside {
-                                    image[(c * h + y) * w + x]
-                                } else {
-                                    0.0
-                                };
-                                assert_eq!(columns[at], value);
-                                if inside {
-                                    expected_back[(c * h + y) * w + x] += value;
-                                }
-                                at += 1;
-                            }
-                        }
+            // Two images, in one matrix.
+            let size = 2 * h * w;
+            let images: Vec<f64> = (0..2 * size).map(|i| i as f64 + 1.0).collect();
+            let places = patches.places();
+            let mut columns = vec![f64::NAN; patches.depth() * 2 * places];
+            let mut room = vec![f64::NAN; patches.room(2)];
+            patches.gather(&images, &mut columns, &mut room);
+            let mut back = vec![0.0; images.len()];
+            let mut expected_back = vec![0.0; images.len()];
+            patches.scatter_add(&columns, &mut back, &mut room);
+            for row in 0..patches.depth() {
+                let (c, ky, kx) = (row / 6, row / 2 % 3, row % 2);
+                for (image, oy, ox) in (0..2 * places)
+                    .map(|i| (i / places, i % places / output.1, i % places % output.1))
+                {
+                    let y = (oy * stride.0 + ky * dilation.0).wrapping_sub(padding.0);
+                    let x = (ox * stride.1 + kx * dilation.1).wrapping_sub(padding.1);
+                    let from = (y < h && x < w).then(|| image * size + (c * h + y) * w + x);
+                    let at = (row * 2 + image) * places + oy * output.1 + ox;
+                    assert_eq!(columns[at], from.map_or(0.0, |from| images[from]));
+                    if let Some(from) = from {
+                        expected_back[from] += columns[at];
                     }
                 }
             }

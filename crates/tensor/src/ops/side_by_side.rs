@@ -4,7 +4,6 @@
 //! gradient too often; `Sizes::together` says how many images share one.
 
 use super::conv_kernel::Sizes;
-use super::im2col::Within;
 use crate::kernel::{Float, Mat, wide};
 
 /// The columns of all images of `x` side by side; `room` is for [`Patches::room`] elements.
@@ -16,33 +15,20 @@ pub(super) fn gather<'a, T: Float>(
     columns: &'a mut [T],
     room: &mut [T],
 ) -> Mat<'a, T> {
-    let images = x.chunks_exact(s.group_in());
-    let (places, width) = (s.patches.places(), images.len() * s.patches.places());
+    let width = x.len() / s.group_in() * s.patches.places();
+    let columns = &mut columns[..s.patches.depth() * width];
     wide(
         #[inline(always)]
-        || {
-            for (image, x) in images.enumerate() {
-                let first = image * places;
-                s.patches.gather(x, columns, Within { width, first }, room);
-            }
-        },
+        || s.patches.gather(x, columns, room),
     );
     Mat::new(columns, s.patches.depth(), width)
 }
 
 /// Adds columns side by side back to the images that they came from.
 pub(super) fn scatter_add<T: Float>(s: &Sizes, columns: &[T], x: &mut [T], room: &mut [T]) {
-    let images = x.chunks_exact_mut(s.group_in());
-    let (places, width) = (s.patches.places(), images.len() * s.patches.places());
     wide(
         #[inline(always)]
-        || {
-            for (image, x) in images.enumerate() {
-                let first = image * places;
-                let within = Within { width, first };
-                s.patches.scatter_add(columns, within, x, room);
-            }
-        },
+        || s.patches.scatter_add(columns, x, room),
     );
 }
 
