@@ -100,6 +100,31 @@ fn a_jpeg_is_read_whatever_its_name() {
 }
 
 #[test]
+fn a_jpeg_in_the_inks_of_print_is_read() {
+    // Quarters of 8x8: no ink, magenta and yellow, cyan and magenta, black; written with Adobe's
+    // marker, which turns all values round.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("print.jpg");
+    std::fs::write(&path, include_bytes!("golden/cmyk.jpg")).unwrap();
+    let picture = Picture::load_colour(&path).unwrap();
+    assert_eq!((picture.height(), picture.width()), (16, 16));
+    for ((row, column), colour) in [
+        ((3, 3), [1.0, 1.0, 1.0]),
+        ((3, 12), [1.0, 0.0, 0.0]),
+        ((12, 3), [0.0, 0.0, 1.0]),
+        ((12, 12), [0.0, 0.0, 0.0]),
+    ] {
+        for (plane, expected) in colour.into_iter().enumerate() {
+            let value = picture.pixels()[(plane * 16 + row) * 16 + column];
+            assert!(
+                (value - expected).abs() < 0.02,
+                "({row}, {column}), plane {plane}: {value}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_jpeg_is_turned_upright_as_its_camera_noted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("photo.jpg");

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use mapsto_data::{
     Collate, DataLoader, Error as DataError, ImageCollate, ImageSet, PictureFolder,
-    PictureFolderConfig, SetInfo, Split, Subset, contact_sheet, describe, digits, open,
-    random_split,
+    PictureFolderConfig, Sampler, SetInfo, Split, Subset, SubsetRandomSampler, contact_sheet,
+    describe, digits, open, random_split,
 };
 use mapsto_tensor::{Device, Tensor};
 use mapsto_train::{Direction, Logs, RunFolder, Scores, frechet_distance};
@@ -114,9 +114,7 @@ impl Pictures {
         let by = (epochs, self.settings.train.seed);
         let judge = Judge::of(&self.train, &self.collate, by, &self.device, path)?;
         let look = |set: &ImageSet, all: &[usize]| {
-            let count = all.len().min(REAL);
-            // From all over the set, since some are sorted by class.
-            let some = (0..count).map(|i| all[i * all.len() / count]);
+            let some = drawn(all, REAL, by.1);
             Ok::<_, Error>(judge.look(&self.tensor(set, some)?)?.features)
         };
         let real = look(&self.held, &self.test)?;
@@ -138,8 +136,8 @@ impl Pictures {
     fn measure(&self, source: &Source<'_>, n: usize, seed: u64, whole: bool) -> Result<Scores> {
         let classes = in_turn(n, source.config.classes);
         let made = source.make(&source.noise(n, seed)?, &classes)?;
-        let some = self.test.iter().copied().take(n.min(1000));
-        let real = self.tensor(&self.held, some)?;
+        let real = drawn(&self.test, n.min(1000), self.settings.train.seed);
+        let real = self.tensor(&self.held, real)?;
         let mut values = Logs::from([("diversity".to_owned(), diversity(&made, &real)?)]);
         if let Some(Judged { judge, real, floor }) = self.judged.get() {
             let asked = source.config.condition != Condition::None;
@@ -170,6 +168,13 @@ impl Pictures {
         let sheet = contact_sheet(&pictures(samples)?, columns)?;
         Ok(sheet.enlarge(ENLARGED)?.save_png(path)?)
     }
+}
+
+/// Up to `count` of `all`, at random: sets come in all kinds of orders, and their writers, or
+/// their classes, may return at a fixed distance.
+fn drawn(all: &[usize], count: usize, seed: u64) -> impl Iterator<Item = usize> {
+    let order = SubsetRandomSampler::new(all.to_vec(), seed).indices(0);
+    order.into_iter().take(count)
 }
 
 impl Material for Pictures {
@@ -291,4 +296,26 @@ fn folder(settings: &Settings, source: &Path) -> Result<Read> {
         name,
         info,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_drawn_follows_no_order_of_the_set() {
+        let all: Vec<usize> = (0..6_000).collect();
+        let some: Vec<usize> = drawn(&all, 1_000, 1).collect();
+        // 1000 draws, of which a sixth of each remainder, give or take four deviations.
+        for remainder in 0..6 {
+            let share = some.iter().filter(|&&i| i % 6 == remainder).count();
+            assert!((124..=210).contains(&share), "{remainder}: {share}");
+        }
+        let mut distinct = some.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert_eq!(distinct.len(), 1_000);
+        assert!(some.into_iter().eq(drawn(&all, 1_000, 1)));
+        assert_eq!(drawn(&all[..3], 10, 1).count(), 3);
+    }
 }
