@@ -1,20 +1,25 @@
 //! Whole training steps as a recipe makes them: loading, forward, loss, backward, update, metrics.
 //! `mission`: the CNN entry's first network. `language`: LSTMs of Zaremba's small and medium sizes
-//! over 10,000 words, without dropout and clipping.
+//! over 10,000 words, without dropout and clipping. `translate`: the attention translator of
+//! Multi30k, 64 pairs of 15 words over a joint vocabulary of 8,000.
 #![allow(
     clippy::unwrap_used,
     reason = "a benchmark that fails has nothing to measure"
 )]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use mapsto_data::{Bptt, DataLoader, ImageCollate, ImageSet, Split, digits};
+use mapsto_data::{
+    Bptt, Collate, DataLoader, ImageCollate, ImageSet, PairCollate, Split, Tokenizer, digits,
+};
 use mapsto_models::Cell;
 use mapsto_models::cnn::{Classify, CnnConfig, cnn};
 use mapsto_models::lstm::language::{
     LanguageDropout, LanguageModel, LanguageModelConfig, NextToken, Window,
 };
+use mapsto_models::seq2seq::{AttentionKind, PAD, Seq2Seq, Seq2SeqConfig, Translate};
 use mapsto_optim::{Adam, Sgd};
 use mapsto_tensor::rng::Generator;
 use mapsto_tensor::{DType, Device, ParamStore, threads};
@@ -43,6 +48,8 @@ fn main() {
                 b.iter_custom(|steps| train_language(units, seq_len, steps));
             });
         }
+        group.throughput(Throughput::Elements((PAIRS * WORDS) as u64));
+        group.bench_function("translate", |b| b.iter_custom(train_translator));
         group.finish();
         criterion.final_summary();
     });
@@ -114,5 +121,50 @@ fn train_language(units: usize, seq_len: usize, steps: u64) -> Duration {
     };
     let started = Instant::now();
     trainer.fit(1, windows).unwrap();
+    started.elapsed()
+}
+
+/// Pairs of a batch, and words of each sentence, the end of a target among them.
+const PAIRS: usize = 64;
+const WORDS: usize = 15;
+
+/// The time of `steps` steps of a new translator on random words.
+fn train_translator(steps: u64) -> Duration {
+    let store = ParamStore::new(DType::F32, &Device::Cpu).with_seed(42);
+    let config = Seq2SeqConfig {
+        source_vocab: 8_000,
+        target_vocab: 8_000,
+        shared: true,
+        embedding: 256,
+        cell: Cell::Gru,
+        encoder_hidden: 256,
+        hidden: 512,
+        attention: AttentionKind::Additive,
+        coverage: false,
+        attention_size: 512,
+        readout: true,
+        tied: true,
+        dropout: 0.3,
+    };
+    let model = Seq2Seq::new(&config, &store.root()).unwrap();
+    let task = Translate::new(Arc::new(model), 0.1);
+    let mut trainer = Trainer::new(&store, task, Adam::default()).unwrap();
+
+    let mut rng = Generator::keyed(42, &[]);
+    let mut words =
+        |count| -> Vec<u32> { (0..count).map(|_| rng.random_range(4..8_000)).collect() };
+    let collate = PairCollate::new(PAD, Tokenizer::BOS, Tokenizer::EOS);
+    let batches: Vec<_> = (0..steps)
+        .map(|_| {
+            collate.collate(
+                (0..PAIRS)
+                    .map(|_| (words(WORDS), words(WORDS - 1)))
+                    .collect(),
+            )
+        })
+        .collect();
+    let batches = std::cell::RefCell::new(batches);
+    let started = Instant::now();
+    trainer.fit(1, |_| batches.take()).unwrap();
     started.elapsed()
 }

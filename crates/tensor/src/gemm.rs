@@ -45,6 +45,12 @@ impl<'a, T> Mat<'a, T> {
         }
     }
 
+    /// The rows, each without gaps, and after how many elements the next begins.
+    pub(crate) fn in_rows(self) -> (&'a [T], usize) {
+        assert_eq!(self.col_stride, 1, "rows have gaps");
+        (self.data, self.row_stride)
+    }
+
     /// `rows` rows from `first` on.
     fn below(self, first: usize, rows: usize) -> Self {
         assert!(first + rows <= self.rows, "rows beyond the matrix");

@@ -11,11 +11,15 @@ use rayon::prelude::*;
 
 pub(crate) use crate::gemm::{Mat, Spread, gemm, product};
 use crate::math::Parts;
+use crate::panels::Panelled;
 use crate::room::Kept;
 pub(crate) use crate::room::Room;
 
 /// The element types with CPU kernels of our own: `f32` and `f64`.
-pub trait Float: WithDType + num_traits::Float + Default + std::iter::Sum + Parts + Kept {}
+pub trait Float:
+    WithDType + num_traits::Float + Default + std::iter::Sum + Parts + Kept + Panelled
+{
+}
 
 impl Float for f32 {}
 impl Float for f64 {}

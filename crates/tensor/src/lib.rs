@@ -10,6 +10,7 @@ mod kernel;
 pub mod macs;
 mod math;
 pub mod ops;
+mod panels;
 mod params;
 pub mod rng;
 mod room;

@@ -1,25 +1,20 @@
 //! [`Products`]: products with a matrix that many matrices of few rows are multiplied by, one a step.
 //!
-//! A product with few rows spends its time reading the matrix. Where that is larger than the
-//! caches next to a core, reading down its columns misses them at every row; so its columns are
-//! laid out in panels, each contiguous, which costs one copy for all steps.
+//! A product with few rows spends its time reading the matrix and packing it; so it is laid out in
+//! panels, which costs one copy for all steps.
 
 use rayon::prelude::*;
 
 use crate::kernel::{Float, Mat, Spread, gemm};
 
-/// Columns of a panel: two registers' worth of `f32`, twice that of `f64`.
-const PANEL: usize = 32;
-
-/// Matrices of fewer elements stay in the caches as they are.
-const LARGE: usize = 1 << 18;
+/// Below this many multiply-adds, handing work to the pool costs more than it saves.
+const SMALL: usize = 1 << 18;
 
 /// The right factor of the products of a walk, `(K, N)`.
 enum Factor<'a, T> {
+    /// Of one product only.
     AsIs(Mat<'a, T>),
-    Whole(Vec<T>),
-    /// Panel by panel, in each row by row, the last filled up with zeros; and room for the
-    /// products of the panels.
+    /// Panel by panel; and room for the products of the panels.
     Panels(Vec<T>, Vec<T>),
 }
 
@@ -40,69 +35,67 @@ impl<'a, T: Float> Products<'a, T> {
         left: usize,
         count: usize,
     ) -> Self {
-        let as_is = if turn {
-            Mat::new(matrix, cols, rows).t()
+        let factor = if count > 1 && rows > 0 {
+            let data = panels(matrix, (rows, cols), turn);
+            let products = vec![T::zero(); data.len() / rows * left];
+            Factor::Panels(data, products)
+        } else if turn {
+            Factor::AsIs(Mat::new(matrix, cols, rows).t())
         } else {
-            Mat::new(matrix, rows, cols)
-        };
-        let (row_stride, col_stride) = if turn { (1, rows) } else { (cols, 1) };
-        let panels = |width: usize| {
-            let mut data = vec![T::zero(); cols.div_ceil(width) * width * rows];
-            let panels = data.par_chunks_mut(rows * width).enumerate();
-            panels.for_each(|(panel, data)| {
-                let first = panel * width;
-                let from = &matrix[first * col_stride..];
-                let width_here = width.min(cols - first);
-                for (row, data) in data.chunks_exact_mut(width).enumerate() {
-                    for (col, value) in data[..width_here].iter_mut().enumerate() {
-                        *value = from[row * row_stride + col * col_stride];
-                    }
-                }
-            });
-            data
-        };
-        let factor = if count > 1 && rows * cols >= LARGE {
-            let products = vec![T::zero(); cols.div_ceil(PANEL) * PANEL * left];
-            Factor::Panels(panels(PANEL), products)
-        } else if count > 1 && turn {
-            Factor::Whole(panels(cols))
-        } else {
-            Factor::AsIs(as_is)
+            Factor::AsIs(Mat::new(matrix, rows, cols))
         };
         Self { factor, rows, cols }
     }
 
     /// `c = left · matrix`, or `c += left · matrix` if `accumulate`.
     pub(super) fn product(&mut self, c: &mut [T], left: Mat<'_, T>, accumulate: bool) {
-        let (rows, cols) = (self.rows, self.cols);
-        match &mut self.factor {
-            Factor::AsIs(matrix) => gemm(c, left, *matrix, accumulate, Spread::Pool),
-            Factor::Whole(data) => {
-                let matrix = Mat::new(data, rows, cols);
-                gemm(c, left, matrix, accumulate, Spread::Pool);
-            }
-            Factor::Panels(data, products) => {
-                let height = products.len() / (data.len() / rows);
-                products
-                    .par_chunks_mut(height * PANEL)
-                    .zip(data.par_chunks(rows * PANEL))
-                    .for_each(|(out, panel)| {
-                        gemm(out, left, Mat::new(panel, rows, PANEL), false, Spread::Here);
-                    });
-                c.par_chunks_mut(cols).enumerate().for_each(|(row, c)| {
-                    let pieces = products.chunks_exact(height * PANEL);
-                    for (c, piece) in c.chunks_mut(PANEL).zip(pieces) {
-                        let piece = &piece[row * PANEL..][..c.len()];
-                        if accumulate {
-                            c.iter_mut().zip(piece).for_each(|(c, &p)| *c += p);
-                        } else {
-                            c.copy_from_slice(piece);
-                        }
-                    }
-                });
+        let (rows, cols, width) = (self.rows, self.cols, T::width());
+        let (data, products) = match &mut self.factor {
+            Factor::AsIs(matrix) => return gemm(c, left, *matrix, accumulate, Spread::Pool),
+            Factor::Panels(data, products) => (data, products),
+        };
+        let (left, stride) = left.in_rows();
+        let height = c.len() / cols;
+        let products = &mut products[..data.len() / rows * height];
+        let multiply = |(out, panel): (&mut [T], &[T])| T::times_panel(out, (left, stride), panel);
+        if height * rows * cols <= SMALL {
+            let panels = products.chunks_mut(height * width);
+            panels.zip(data.chunks(rows * width)).for_each(multiply);
+        } else {
+            let panels = products.par_chunks_mut(height * width);
+            panels.zip(data.par_chunks(rows * width)).for_each(multiply);
+        }
+        for (row, c) in c.chunks_exact_mut(cols).enumerate() {
+            let pieces = products.chunks_exact(height * width);
+            for (c, piece) in c.chunks_mut(width).zip(pieces) {
+                let piece = &piece[row * width..][..c.len()];
+                if accumulate {
+                    c.iter_mut().zip(piece).for_each(|(c, &p)| *c += p);
+                } else {
+                    c.copy_from_slice(piece);
+                }
             }
         }
     }
+}
+
+/// The matrix panel by panel.
+fn panels<T: Float>(matrix: &[T], (rows, cols): (usize, usize), turn: bool) -> Vec<T> {
+    let (row_stride, col_stride) = if turn { (1, rows) } else { (cols, 1) };
+    let width = T::width();
+    let mut data = vec![T::zero(); cols.div_ceil(width) * width * rows];
+    let panels = data.par_chunks_mut(rows * width).enumerate();
+    panels.for_each(|(panel, data)| {
+        let first = panel * width;
+        let from = &matrix[first * col_stride..];
+        let width_here = width.min(cols - first);
+        for (row, data) in data.chunks_exact_mut(width).enumerate() {
+            for (col, value) in data[..width_here].iter_mut().enumerate() {
+                *value = from[row * row_stride + col * col_stride];
+            }
+        }
+    });
+    data
 }
 
 #[cfg(test)]
@@ -113,10 +106,12 @@ mod tests {
         (0..count).map(|i| (i as f64 * step).sin()).collect()
     }
 
-    /// Whole, as it is, and in panels of which the last is not full.
+    /// As it is and in panels, the last of which is not full; with tiles of all heights, and
+    /// more rows of a panel than are multiplied at a time.
     #[test]
     fn every_layout_gives_the_product() {
-        for (left, rows, cols) in [(3, 5, 7), (20, 530, 500)] {
+        let sizes = (1..=8).map(|left| (left, 140 * left, 7 * left));
+        for (left, rows, cols) in sizes.chain([(20, 530, 500)]) {
             let (a, b) = (values(left * rows, 0.7), values(rows * cols, 1.3));
             let mut expected = vec![0.0; left * cols];
             for (i, c) in expected.chunks_exact_mut(cols).enumerate() {
