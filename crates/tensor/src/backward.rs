@@ -23,6 +23,8 @@ use candle_core::{Result, Tensor, Var, bail};
 use crate::handover;
 use crate::kernel::{dispatch, has_kernel, with_slice};
 use crate::params::ParamStore;
+pub use crate::tape::record;
+use crate::tape::{self, Unwinding};
 use crate::threads::on_deep_stack;
 
 /// What the audit found wrong with the gradients of a step.
@@ -171,19 +173,17 @@ pub fn by(loss: &Tensor, params: Vec<(String, Var)>) -> Result<Gradients> {
             loss.shape()
         );
     }
-    let (mut grads, mut handed) = on_deep_stack(|| handover::collect(|| loss.backward()))??;
+    let pass = Unwinding::new(tape::take(), &params);
+    let (rest, mut handed) = on_deep_stack(|| handover::collect(|| pass.from(loss)))??;
+    tape::put_back(rest);
     let mut result = Gradients::default();
     for (name, var) in params {
-        let grad = match (grads.remove(&var), handed.remove(&var.id())) {
-            // Used by candle's ops and by ours.
-            (Some(a), Some(b)) => (a + b)?,
-            (Some(grad), None) | (None, Some(grad)) => grad,
-            (None, None) => {
-                result.missing.push(name);
-                continue;
+        match handed.remove(&var.id()) {
+            Some(grad) => {
+                result.by_name.insert(name, grad.detach());
             }
-        };
-        result.by_name.insert(name, grad.detach());
+            None => result.missing.push(name),
+        }
     }
     Ok(result)
 }

@@ -7,7 +7,6 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 use candle_core::{Result, Tensor, TensorId, WithDType};
 
@@ -39,20 +38,28 @@ pub(crate) fn made<T: WithDType>(input: &Tensor, grad: Vec<T>) -> Result<Option<
 
 /// The gradient of `input`, to be returned to candle; none if it was handed over.
 pub(crate) fn gradient(input: &Tensor, grad: Tensor) -> Result<Option<Tensor>> {
+    if input.is_variable() && HANDED.with_borrow(Option::is_some) {
+        add(input.id(), grad)?;
+        return Ok(None);
+    }
+    Ok(Some(grad))
+}
+
+/// Hands over a gradient; it is added to one that was before.
+pub(crate) fn add(id: TensorId, grad: Tensor) -> Result<()> {
+    let sum = match take(id) {
+        Some(before) => (before + grad)?,
+        None => grad,
+    };
     HANDED.with_borrow_mut(|handed| {
-        let Some(handed) = handed.as_mut().filter(|_| input.is_variable()) else {
-            return Ok(Some(grad));
-        };
-        match handed.entry(input.id()) {
-            // A weight used twice.
-            Entry::Occupied(mut entry) => {
-                let sum = (entry.get() + grad)?;
-                entry.insert(sum);
-            }
-            Entry::Vacant(entry) => {
-                entry.insert(grad);
-            }
+        if let Some(handed) = handed {
+            handed.insert(id, sum);
         }
-        Ok(None)
-    })
+    });
+    Ok(())
+}
+
+/// Takes what was handed over for a tensor.
+pub(crate) fn take(id: TensorId) -> Option<Tensor> {
+    HANDED.with_borrow_mut(|handed| handed.as_mut().and_then(|handed| handed.remove(&id)))
 }

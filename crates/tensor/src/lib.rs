@@ -14,6 +14,7 @@ mod panels;
 mod params;
 pub mod rng;
 mod room;
+mod tape;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod threads;

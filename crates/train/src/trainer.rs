@@ -16,6 +16,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use mapsto_optim::IntoOptimizer;
+use mapsto_tensor::backward::record;
 use mapsto_tensor::{ParamStore, StateDict, Tensor, rng};
 use serde_json::Value;
 
@@ -331,7 +332,7 @@ impl<O, S: Optimizers> Trainer<O, S> {
             measure: &mut self.measure,
             samples: &mut self.samples,
         };
-        self.step.step(&self.objective, batch, &mut turn)?;
+        record(|| self.step.step(&self.objective, batch, &mut turn))?;
         self.position.batch += 1;
         self.position.step += 1;
         Ok(())

@@ -17,7 +17,7 @@ use mapsto_nn::{
     Activation, BatchNorm1d, BatchNorm2d, BatchNormConfig, Conv2d, Conv2dConfig, ConvTranspose2d,
     ConvTranspose2dConfig, Linear, LinearConfig, Padding, Sequential, Summary, linear,
 };
-use mapsto_tensor::{DType, Device, ModuleT, ParamStore, Result, Tensor, VarBuilder, bail};
+use mapsto_tensor::{DType, Device, ModuleT, ParamStore, Result, Tensor, VarBuilder, bail, ops};
 
 use super::config::{Architecture, Condition, GanConfig, Shape};
 use super::residual::UpBlock;
@@ -121,7 +121,7 @@ fn smallest(config: &GanConfig, halvings: usize) -> [usize; 3] {
 
 /// A closure that gives numbers the shape of pictures.
 fn as_pictures([channels, height, width]: [usize; 3]) -> impl Fn(&Tensor) -> Result<Tensor> {
-    move |x: &Tensor| x.reshape((x.dim(0)?, channels, height, width))
+    move |x: &Tensor| ops::reshape(x, (x.dim(0)?, channels, height, width))
 }
 
 fn transposed(config: &GanConfig, vb: VarBuilder<'static>) -> Result<Sequential> {

@@ -7,6 +7,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDTyp
 
 use crate::kernel::{Float, dispatch, has_kernel, map, slice, with_slice, zip};
 use crate::math::{exp, sigmoid, tanh};
+use crate::tape;
 
 /// Elementwise functions; `s(x) = 1 / (1 + exp(-x))`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,7 +57,7 @@ pub enum Unary {
 /// When candle fails to allocate or launch.
 pub fn unary(x: &Tensor, function: Unary) -> Result<Tensor> {
     if has_kernel(x) {
-        x.contiguous()?.apply_op1(function)
+        tape::apply1(&x.contiguous()?, function)
     } else {
         function.composed(x)
     }

@@ -14,6 +14,7 @@ use super::conv_composed::windows;
 use super::max_pool::planes_a_task;
 use super::window::{Pool2dParams, Span, spans};
 use crate::kernel::{Float, dispatch, has_kernel, slice, with_slice};
+use crate::tape;
 
 /// Windows and divisor of average pooling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +74,7 @@ pub fn avg_pool2d(x: &Tensor, params: &AvgPool2dParams) -> Result<Tensor> {
         bail!("avg_pool2d: divisor_override must be at least 1, got 0");
     }
     if has_kernel(x) {
-        x.contiguous()?.apply_op1(AvgPool(*params))
+        tape::apply1(&x.contiguous()?, AvgPool(*params))
     } else {
         composed(x, params)
     }

@@ -15,6 +15,7 @@ use super::batch_norm_kernel::{Scaled, Sizes, backward, forward, moments};
 use super::constant;
 use crate::handover;
 use crate::kernel::{dispatch, has_kernel, slice, with_slice};
+use crate::tape;
 
 /// What [`batch_norm`] gives.
 #[derive(Debug, Clone)]
@@ -89,7 +90,7 @@ pub fn batch_norm(
         eps,
         through: given.is_none(),
     };
-    let y = x.apply_op3(&filled(weight, 1.0)?, &filled(bias, 0.0)?, op)?;
+    let y = tape::apply3(&x, &filled(weight, 1.0)?, &filled(bias, 0.0)?, op)?;
     Ok(BatchNormalized { y, mean, variance })
 }
 

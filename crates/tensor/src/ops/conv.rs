@@ -21,6 +21,7 @@ use super::conv_then::{After, Then};
 use crate::handover;
 use crate::kernel::{dispatch, has_kernel, slice, with_slice};
 use crate::macs;
+use crate::tape;
 
 /// How the kernel moves; pairs are (height, width).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -131,8 +132,8 @@ pub fn conv2d_then(
     };
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     match bias {
-        Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, op),
-        None => x.apply_op2(&weight, op),
+        Some(bias) => tape::apply3(&x, &weight, &bias.contiguous()?, op),
+        None => tape::apply2(&x, &weight, op),
     }
 }
 

@@ -20,6 +20,7 @@ use super::conv_transpose_kernel::{backward, forward};
 use crate::handover;
 use crate::kernel::{dispatch, has_kernel, slice, with_slice};
 use crate::macs;
+use crate::tape;
 
 /// How the kernel moves over the output: as in the convolution that this is the transpose of,
 /// whose input it makes.
@@ -103,8 +104,8 @@ pub fn conv_transpose2d(
     let op = ConvTranspose { params: *params };
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     match bias {
-        Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, op),
-        None => x.apply_op2(&weight, op),
+        Some(bias) => tape::apply3(&x, &weight, &bias.contiguous()?, op),
+        None => tape::apply2(&x, &weight, op),
     }
 }
 

@@ -20,6 +20,7 @@ use super::constant;
 use super::softmax::{self, max_and_log_sum, rows_a_task};
 use crate::kernel::{Float, dispatch, has_kernel, slice, sum, wide, with_slice};
 use crate::math::exp;
+use crate::tape;
 
 /// What the rows should be.
 #[derive(Debug, Clone)]
@@ -119,7 +120,7 @@ pub fn cross_entropy_rows(logits: &Tensor, targets: Targets) -> Result<Tensor> {
             rows: Rows::new(targets, classes),
             normalizers: Mutex::new(None),
         };
-        return logits.contiguous()?.apply_op1(op);
+        return tape::apply1(&logits.contiguous()?, op);
     }
     composed(logits, &targets)
 }

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use super::constant;
 use crate::kernel::{CHUNK, dispatch, has_kernel, slice, with_slice, zip};
 use crate::rng;
+use crate::tape;
 
 /// Drops elements of `x` with probability `p` in `[0, 1]`.
 ///
@@ -34,7 +35,7 @@ pub fn dropout(x: &Tensor, p: f64) -> Result<Tensor> {
             let factors: Vec<T> = keep.iter().map(|&keep| if keep { scale } else { T::default() }).collect();
             Tensor::from_vec(factors, x.shape(), x.device())?
         });
-        return x.contiguous()?.apply_op1(Dropout { factors });
+        return tape::apply1(&x.contiguous()?, Dropout { factors });
     }
     composed(x, &keep, scale)
 }

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use crate::handover;
 use crate::kernel::{CHUNK, Float, add_rows, dispatch, has_kernel, slice, with_slice};
+use crate::tape;
 
 /// The rows of `weight (V, D)` that `ids` (`u8`, `u32` or `i64`) name, `(*, D)`.
 ///
@@ -32,11 +33,11 @@ pub fn embedding(weight: &Tensor, ids: &Tensor, padding_idx: Option<u32>) -> Res
             ids: taken,
             padding: padding_idx,
         };
-        weight.contiguous()?.apply_op1(op)?
+        tape::apply1(&weight.contiguous()?, op)?
     } else {
         composed(weight, &taken, padding_idx)?
     };
-    y.reshape([ids.dims(), &[width]].concat())
+    tape::reshape(&y, [ids.dims(), &[width]].concat())
 }
 
 /// The numbers in order, all of them rows.

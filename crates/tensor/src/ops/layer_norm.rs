@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use super::constant;
 use crate::handover;
 use crate::kernel::{CHUNK, Float, add_rows, dispatch, has_kernel, slice, sum, wide, with_slice};
+use crate::tape;
 
 /// Normalises each row of the last dimension, then scales and shifts it by `weight` and `bias`,
 /// each as wide as a row; none for 1 and 0.
@@ -49,8 +50,7 @@ pub fn layer_norm(
         None => constant(vec![value; width], width, x),
     };
     let (weight, bias) = (filled(weight, 1.0)?, filled(bias, 0.0)?);
-    x.contiguous()?
-        .apply_op3(&weight, &bias, LayerNorm { eps, width })
+    tape::apply3(&x.contiguous()?, &weight, &bias, LayerNorm { eps, width })
 }
 
 /// The same out of candle ops.

@@ -14,6 +14,7 @@ use crate::kernel::{
     CHUNK, Float, Mat, Spread, add_rows, dispatch, has_kernel, product, slice, wide, with_slice,
 };
 use crate::macs;
+use crate::tape;
 
 /// `x W^T + b` over the last dimension of `x`.
 ///
@@ -22,17 +23,17 @@ use crate::macs;
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let (rows, out, input) = check("linear", x, weight, bias)?;
     let batch = &x.dims()[..x.rank() - 1];
-    let flat = x.reshape((rows, input))?;
+    let flat = tape::reshape(x, (rows, input))?;
     let y = if has_kernel(x) {
         let (flat, weight) = (flat.contiguous()?, weight.contiguous()?);
         match bias {
-            Some(bias) => flat.apply_op3(&weight, &bias.contiguous()?, Linear)?,
-            None => flat.apply_op2(&weight, Linear)?,
+            Some(bias) => tape::apply3(&flat, &weight, &bias.contiguous()?, Linear)?,
+            None => tape::apply2(&flat, &weight, Linear)?,
         }
     } else {
         composed(&flat, weight, bias)?
     };
-    y.reshape([batch, &[out]].concat())
+    tape::reshape(&y, [batch, &[out]].concat())
 }
 
 /// Rows, outputs and inputs, once shapes fit and the multiply-adds are counted.

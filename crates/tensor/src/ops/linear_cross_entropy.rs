@@ -17,6 +17,7 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Device, Layout, Result, Shap
 use super::cross_entropy::{self, Rows, Targets};
 use super::linear;
 use crate::kernel::{Float, dispatch, has_kernel, slice, with_slice};
+use crate::tape;
 
 /// The loss of each row of `x W^T + b`.
 ///
@@ -30,7 +31,7 @@ pub fn linear_cross_entropy(
 ) -> Result<Tensor> {
     let (rows, classes, input) = linear::check("linear_cross_entropy", x, weight, bias)?;
     targets.check(rows, classes)?;
-    let x = x.reshape((rows, input))?;
+    let x = tape::reshape(x, (rows, input))?;
     if !has_kernel(&x) {
         return cross_entropy::composed(&linear::composed(&x, weight, bias)?, &targets);
     }
@@ -40,8 +41,8 @@ pub fn linear_cross_entropy(
     };
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     match bias {
-        Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, op),
-        None => x.apply_op2(&weight, op),
+        Some(bias) => tape::apply3(&x, &weight, &bias.contiguous()?, op),
+        None => tape::apply2(&x, &weight, op),
     }
 }
 

@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use super::conv_composed::windows;
 use super::window::{Pool2dParams, Span, spans};
 use crate::kernel::{Float, dispatch, has_kernel, slice, wide, with_slice};
+use crate::tape;
 
 /// The largest value of each window of `(N, C, H, W)`.
 ///
@@ -29,7 +30,7 @@ pub fn max_pool2d(x: &Tensor, params: &Pool2dParams) -> Result<Tensor> {
         track: x.track_op(),
         winners: Mutex::default(),
     };
-    x.contiguous()?.apply_op1(op)
+    tape::apply1(&x.contiguous()?, op)
 }
 
 /// The same out of candle ops.

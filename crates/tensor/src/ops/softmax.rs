@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use crate::kernel::{CHUNK, Float, dispatch, has_kernel, slice, sum, wide, with_slice};
 use crate::math::exp;
+use crate::tape;
 
 /// Softmax over `dim`; negative dimensions are [`D::Minus1`] and so on.
 ///
@@ -41,7 +42,7 @@ fn over_dim(x: &Tensor, dim: usize, op: Softmax) -> Result<Tensor> {
         return over_dim(&x.transpose(dim, last)?, last, op)?.transpose(dim, last);
     }
     if has_kernel(x) {
-        return x.contiguous()?.apply_op1(op);
+        return tape::apply1(&x.contiguous()?, op);
     }
     composed(x, op.log)
 }

@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use super::constant;
 use crate::handover;
 use crate::kernel::{Float, dispatch, has_kernel, slice, wide, with_slice};
+use crate::tape;
 
 /// How [`upsample2d`] finds the value of a new pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,7 +60,7 @@ pub fn upsample2d(
     if !has_kernel(x) {
         return op.composed(x);
     }
-    x.contiguous()?.apply_op1(op)
+    tape::apply1(&x.contiguous()?, op)
 }
 
 /// Where an output place reads: two cells, and the share of the second.

@@ -28,6 +28,7 @@ use self::op::Attention;
 use super::{constant, dropout, softmax};
 use crate::kernel::has_kernel;
 use crate::macs;
+use crate::tape;
 
 /// Queries, keys and values, as projections make them.
 #[derive(Debug, Clone, Copy)]
@@ -118,11 +119,10 @@ pub fn multi_head_attention(
         weights: Arc::new(Mutex::new(None)),
     };
     let y = match inputs {
-        AttentionInputs::Packed(all) => all.contiguous()?.apply_op1(op)?,
-        AttentionInputs::Pair(q, kv) => q.contiguous()?.apply_op2(&kv.contiguous()?, op)?,
+        AttentionInputs::Packed(all) => tape::apply1(&all.contiguous()?, op)?,
+        AttentionInputs::Pair(q, kv) => tape::apply2(&q.contiguous()?, &kv.contiguous()?, op)?,
         AttentionInputs::Apart(q, k, v) => {
-            q.contiguous()?
-                .apply_op3(&k.contiguous()?, &v.contiguous()?, op)?
+            tape::apply3(&q.contiguous()?, &k.contiguous()?, &v.contiguous()?, op)?
         }
     };
     if !options.weights {

@@ -67,6 +67,7 @@ macro_rules! of_kind {
     };
 }
 
+use crate::tape;
 use of_kind;
 
 impl Recurrence {
@@ -206,6 +207,10 @@ fn run<C: Cell>(
         keep: x.track_op() || weight.track_op() || rest.track_op(),
         kept: Mutex::default(),
     };
-    x.contiguous()?
-        .apply_op3(&weight.contiguous()?, &rest.contiguous()?, op)
+    tape::apply3(
+        &x.contiguous()?,
+        &weight.contiguous()?,
+        &rest.contiguous()?,
+        op,
+    )
 }

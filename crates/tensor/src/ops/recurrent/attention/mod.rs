@@ -39,6 +39,7 @@ use super::{Recurrence, RecurrentWeights, of_kind};
 use crate::kernel::has_kernel;
 use crate::macs;
 use crate::ops::linear;
+use crate::tape;
 
 /// What a decoder looks back at.
 #[derive(Debug, Clone)]
@@ -259,7 +260,10 @@ fn run<C: Cell>(
         keep: inputs.iter().any(Tensor::track_op),
         kept: Mutex::default(),
     };
-    gates
-        .contiguous()?
-        .apply_op3(&memory.contiguous()?, &rest.contiguous()?, op)
+    tape::apply3(
+        &gates.contiguous()?,
+        &memory.contiguous()?,
+        &rest.contiguous()?,
+        op,
+    )
 }

@@ -1,0 +1,118 @@
+//! With a tape, gradients are those that candle finds without one.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
+use mapsto_tensor::backward::{by, record};
+use mapsto_tensor::ops::{Unary, linear, reshape, unary};
+use mapsto_tensor::testing::wave;
+use mapsto_tensor::{Result, Tensor, Var};
+
+fn vars(shapes: &[&[usize]]) -> Vec<(String, Var)> {
+    let var = |(i, shape): (usize, &&[usize])| {
+        let value = wave(*shape, i as f64);
+        (i.to_string(), Var::from_tensor(&value).unwrap())
+    };
+    shapes.iter().enumerate().map(var).collect()
+}
+
+/// Every gradient with and without a tape, and that there are as many as expected.
+fn agree(vars: &[(String, Var)], loss: impl Fn() -> Result<Tensor>) {
+    let plain = by(&loss().unwrap(), vars.to_vec()).unwrap();
+    let taped = record(|| by(&loss()?, vars.to_vec())).unwrap();
+    for (name, _) in vars {
+        let values = |grad: Option<&Tensor>| -> Vec<f64> {
+            grad.unwrap().flatten_all().unwrap().to_vec1().unwrap()
+        };
+        let (plain, taped) = (values(plain.get(name)), values(taped.get(name)));
+        assert!(plain.iter().any(|g| g.abs() > 1e-3), "{name} has none");
+        for (a, b) in plain.iter().zip(&taped) {
+            assert!((a - b).abs() <= 1e-12 * (1.0 + a.abs()), "{name}: {a}, {b}");
+        }
+    }
+}
+
+fn relu(x: &Tensor) -> Result<Tensor> {
+    unary(x, Unary::Relu)
+}
+
+#[test]
+fn candles_ops_may_stand_between_ours() {
+    let vars = vars(&[&[3, 4], &[5, 4], &[5, 5], &[5]]);
+    let [x, a, b, c] = [0, 1, 2, 3].map(|i| vars[i].1.as_tensor());
+    agree(&vars, || {
+        let first = relu(&linear(x, a, None)?)?;
+        // candle's in the middle, a weight of both, and a way around an op.
+        let middle = (first.sqr()?.broadcast_mul(c)? + &first)?;
+        let second = linear(&middle, b, Some(c))?;
+        (second + middle)?.sqr()?.mean_all()
+    });
+}
+
+#[test]
+fn one_result_may_be_used_several_times_and_ones_own_twice() {
+    let vars = vars(&[&[3, 4], &[4, 4]]);
+    let [x, a] = [0, 1].map(|i| vars[i].1.as_tensor());
+    agree(&vars, || {
+        let once = linear(x, a, None)?;
+        let twice = linear(&relu(&once)?, a, None)?;
+        let shaped = reshape(&once, (2, 6))?;
+        // The shaped one goes into an op of ours, and into one of candle's.
+        let sums = [unary(&shaped, Unary::Tanh)?, shaped.sqr()?];
+        sums[0].sum_all()? + sums[1].mean_all()? + twice.sqr()?.sum_all()?
+    });
+}
+
+#[test]
+fn a_loss_may_itself_be_on_the_tape() {
+    let vars = vars(&[&[1, 4], &[1, 4]]);
+    let [x, a] = [0, 1].map(|i| vars[i].1.as_tensor());
+    agree(&vars, || linear(x, a, None));
+    agree(&vars, || reshape(&linear(x, a, None)?, ()));
+}
+
+#[test]
+fn two_losses_share_a_tape() {
+    let vars = vars(&[&[2, 3], &[3, 3], &[1, 3]]);
+    let [x, makes, judges] = [0, 1, 2].map(|i| vars[i].1.as_tensor());
+    let game = || -> Result<_> {
+        let made = relu(&linear(x, makes, None)?)?;
+        let of_judge = linear(&made.detach(), judges, None)?.sqr()?.mean_all()?;
+        let of_judge = by(&of_judge, vars[2..].to_vec())?;
+        let of_maker = linear(&made, &judges.detach(), None)?.mean_all()?;
+        Ok((of_judge, by(&of_maker, vars[..2].to_vec())?))
+    };
+    let (plain, taped) = (game().unwrap(), record(game).unwrap());
+    for (plain, taped) in [(plain.0, taped.0), (plain.1, taped.1)] {
+        assert!(plain.missing().is_empty() && taped.missing().is_empty());
+        for ((_, a), (_, b)) in plain.iter().zip(taped.iter()) {
+            let apart = (a - b).unwrap().abs().unwrap().max_all().unwrap();
+            assert!(apart.to_scalar::<f64>().unwrap() < 1e-12);
+        }
+    }
+}
+
+#[test]
+fn behind_a_step_ops_are_candles_again() {
+    let vars = vars(&[&[2, 3], &[3, 3]]);
+    let [x, a] = [0, 1].map(|i| vars[i].1.as_tensor());
+    let is_candles = || {
+        let y = linear(x, a, None).unwrap();
+        !y.is_variable() && y.sum_all().unwrap().backward().unwrap().get(a).is_some()
+    };
+    record(|| {
+        assert!(!is_candles());
+        record(|| assert!(!is_candles()));
+        assert!(!is_candles());
+    });
+    assert!(is_candles());
+    assert!(std::panic::catch_unwind(|| record(|| panic!("on purpose"))).is_err());
+    assert!(is_candles());
+}
+
+#[test]
+fn what_no_loss_reaches_is_missing_with_a_tape_too() {
+    let vars = vars(&[&[2, 3], &[3, 3], &[1]]);
+    let [x, a] = [0, 1].map(|i| vars[i].1.as_tensor());
+    let grads = record(|| by(&linear(x, a, None)?.sum_all()?, vars.clone())).unwrap();
+    assert_eq!(grads.missing(), ["2"]);
+}
