@@ -174,8 +174,9 @@ pub fn by(loss: &Tensor, params: Vec<(String, Var)>) -> Result<Gradients> {
         );
     }
     let pass = Unwinding::new(tape::take(), &params);
-    let (rest, mut handed) = on_deep_stack(|| handover::collect(|| pass.from(loss)))??;
-    tape::put_back(rest);
+    let walked = on_deep_stack(|| handover::collect(|| pass.from(loss)));
+    tape::put_back(pass.into_tape());
+    let ((), mut handed) = walked??;
     let mut result = Gradients::default();
     for (name, var) in params {
         match handed.remove(&var.id()) {

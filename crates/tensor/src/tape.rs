@@ -38,8 +38,8 @@ enum Recorded {
 
 /// Runs a training step with a tape: a forward pass and [`crate::backward`] of its loss.
 ///
-/// What is on the tape and not used by a backward pass is dropped at the end. Inside, candle's own
-/// `Tensor::backward` ends at what our ops made, and should not be used.
+/// Several losses may share what came before them. The tape ends with `step`; inside, candle's own
+/// `Tensor::backward` would go no further than what our ops made, and is not to be used.
 pub fn record<R>(step: impl FnOnce() -> R) -> R {
     struct Outer(Option<Vec<Entry>>);
     impl Drop for Outer {
@@ -152,11 +152,11 @@ pub(crate) fn take() -> Vec<Entry> {
     TAPE.with_borrow_mut(|tape| tape.as_mut().map(std::mem::take).unwrap_or_default())
 }
 
-/// Puts back what a backward pass did not use.
-pub(crate) fn put_back(rest: Vec<Entry>) {
+/// Puts it back, in front of what came since.
+pub(crate) fn put_back(before: Vec<Entry>) {
     TAPE.with_borrow_mut(|tape| {
         if let Some(tape) = tape {
-            tape.splice(0..0, rest);
+            tape.splice(0..0, before);
         }
     });
 }
@@ -184,41 +184,39 @@ impl Unwinding {
         }
     }
 
-    /// Hands over the gradients of `loss`, and returns the entries that none reached. To be called
-    /// inside [`handover::collect`].
-    pub(crate) fn from(mut self, loss: &Tensor) -> Result<Vec<Entry>> {
+    /// Hands over the gradients of `loss`. To be called inside [`handover::collect`].
+    pub(crate) fn from(&self, loss: &Tensor) -> Result<()> {
         if self.reshaped.contains(&loss.id()) {
             handover::add(loss.id(), loss.ones_like()?)?;
         } else {
             self.through_candle(loss)?;
         }
-        let mut rest = vec![];
-        while let Some(Entry { op, made }) = self.tape.pop() {
+        for Entry { op, made } in self.tape.iter().rev() {
             let Some(grad) = handover::take(made.id()) else {
-                rest.push(Entry { op, made });
                 continue;
             };
             match op {
-                Recorded::One(op, x) => self.carry_on(&x, op.bwd(&x, &made, &grad)?)?,
+                Recorded::One(op, x) => self.carry_on(x, op.bwd(x, made, &grad)?)?,
                 Recorded::Two(op, [a, b]) => {
-                    let (da, db) = op.bwd(&a, &b, &made, &grad)?;
-                    self.carry_on(&a, da)?;
-                    self.carry_on(&b, db)?;
+                    let (da, db) = op.bwd(a, b, made, &grad)?;
+                    self.carry_on(a, da)?;
+                    self.carry_on(b, db)?;
                 }
                 Recorded::Three(op, [a, b, c]) => {
-                    let (da, db, dc) = op.bwd(&a, &b, &c, &made, &grad)?;
-                    self.carry_on(&a, da)?;
-                    self.carry_on(&b, db)?;
-                    self.carry_on(&c, dc)?;
+                    let (da, db, dc) = op.bwd(a, b, c, made, &grad)?;
+                    self.carry_on(a, da)?;
+                    self.carry_on(b, db)?;
+                    self.carry_on(c, dc)?;
                 }
-                Recorded::Reshape(x) => {
-                    let grad = grad.reshape(x.shape())?;
-                    self.carry_on(&x, handover::gradient(&x, grad)?)?;
-                }
+                Recorded::Reshape(x) => self.carry_on(x, Some(grad.reshape(x.shape())?))?,
             }
         }
-        rest.reverse();
-        Ok(rest)
+        Ok(())
+    }
+
+    /// The tape, for further losses.
+    pub(crate) fn into_tape(self) -> Vec<Entry> {
+        self.tape
     }
 
     /// Hands on a gradient that no variable took: along the tape where `input` was reshaped there,

@@ -92,6 +92,24 @@ fn two_losses_share_a_tape() {
 }
 
 #[test]
+fn two_losses_share_ops() {
+    let vars = vars(&[&[2, 3], &[3, 3]]);
+    let [x, a] = [0, 1].map(|i| vars[i].1.as_tensor());
+    let twice = || -> Result<_> {
+        let y = relu(&linear(x, a, None)?)?;
+        let first = by(&y.sum_all()?, vars.clone())?;
+        Ok([first, by(&y.sqr()?.sum_all()?, vars.clone())?])
+    };
+    for (plain, taped) in twice().unwrap().iter().zip(&record(twice).unwrap()) {
+        for name in ["0", "1"] {
+            let [a, b] = [plain, taped].map(|grads| grads.get(name).unwrap());
+            let apart = (a - b).unwrap().abs().unwrap().max_all().unwrap();
+            assert!(apart.to_scalar::<f64>().unwrap() < 1e-12);
+        }
+    }
+}
+
+#[test]
 fn behind_a_step_ops_are_candles_again() {
     let vars = vars(&[&[2, 3], &[3, 3]]);
     let [x, a] = [0, 1].map(|i| vars[i].1.as_tensor());

@@ -227,16 +227,19 @@ impl recipe::Settings for Settings {
         name.clone_into(&mut model.preset);
         (train.batch_size, train.epochs) = (64, 10);
         match name {
-            "conditional" | "residual" => {
+            "conditional" => {
+                model.condition = Condition::Projection;
+                (optim.lr, optim.discriminator_lr) = (5e-4, 5e-4);
+                optim.schedule = Schedule::Linear;
+            }
+            "residual" => {
+                model.architecture = Architecture::Residual;
+                model.width = 32;
                 model.condition = Condition::Projection;
                 model.norm = Norm::Spectral;
                 model.loss = GanLoss::Hinge;
                 optim.discriminator_lr = 4e-4;
                 (optim.beta1, optim.beta2) = (0.0, 0.99);
-                if name == "residual" {
-                    model.architecture = Architecture::Residual;
-                    model.width = 32;
-                }
             }
             "ring" | "grid" => {
                 name.clone_into(&mut data.source);
