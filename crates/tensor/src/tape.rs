@@ -3,7 +3,7 @@
 //! candle adds the gradient of every input of every op to a new tensor of zeros: two more tensors
 //! of its size and three passes over them, in one thread. While [`record`] runs, what our ops make
 //! is a variable to candle, whose graph begins anew behind it, and the op stands on the tape.
-//! [`crate::backward`] walks candle's graph as far as such variables, and from there the tape, from
+//! [`crate::backward()`] walks candle's graph as far as such variables, and from there the tape, from
 //! its end: there a gradient is added up only if there are two. Elsewhere, for instance in candle's
 //! own `Tensor::backward`, our ops are candle's like any other.
 
@@ -36,7 +36,7 @@ enum Recorded {
     Reshape(Tensor),
 }
 
-/// Runs a training step with a tape: a forward pass and [`crate::backward`] of its loss.
+/// Runs a training step with a tape: a forward pass and [`crate::backward()`] of its loss.
 ///
 /// Several losses may share what came before them. The tape ends with `step`; inside, candle's own
 /// `Tensor::backward` would go no further than what our ops made, and is not to be used.
