@@ -22,17 +22,20 @@ fn ring() -> Settings {
 }
 
 #[test]
-fn a_short_run_finds_most_modes() {
-    let trained = train(ring()).unwrap();
-    // The reference run finds all eight with nineteen points of twenty good; this is a small
-    // part of it.
+fn a_short_run_finds_all_modes() {
+    let mut settings = ring();
+    settings.train.epochs = 8;
+    settings.optim.decay_after = 4;
+    let trained = train(settings).unwrap();
+    // The reference run finds all eight with nineteen points of twenty good; this is a part of it
+    // that does so with every seed tried, on processors whose rounding differs.
     assert!(
-        trained.figure("modes") >= 6.0,
+        trained.figure("modes") >= 8.0,
         "{:?}",
         trained.report.metrics["test"]
     );
     assert!(
-        trained.figure("quality") > 0.4,
+        trained.figure("quality") > 0.7,
         "{:?}",
         trained.report.metrics["test"]
     );
@@ -40,7 +43,7 @@ fn a_short_run_finds_most_modes() {
         "samples.png",
         "real.png",
         "samples.gif",
-        "samples/epoch_0004.png",
+        "samples/epoch_0008.png",
     ] {
         assert!(trained.run().join(name).exists(), "{name}");
     }
