@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mapsto_data::{Collate, PadCollate, Piece, Tokenizer};
 use mapsto_tensor::{Checkpoint, DType, Device, ParamStore};
 use mapsto_train::Snapshot;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -159,19 +160,33 @@ pub(super) fn translate<T: AsRef<str>>(
         .filter(|&i| !sources[i].is_empty())
         .collect();
     order.sort_by_key(|&place| sources[place].len());
-    let mut found = vec![vec![Translation::default()]; sources.len()];
     let collate = PadCollate::new(PAD).device(&model.device());
-    for places in order.chunks(AT_ONCE) {
+    let together = |places: &[usize]| -> Result<Vec<_>> {
         let ids = |&place: &usize| sources[place].iter().map(|piece| piece.id).collect();
         let ids: Vec<Vec<u32>> = places.iter().map(ids).collect();
         let batch = collate.collate(ids)?;
         let all = search.find(model, (&batch.ids, &batch.lengths), places)?;
-        for (&place, best) in places.iter().zip(all) {
+        let written = places.iter().zip(all).map(|(&place, best)| {
             let written = best.into_iter();
-            let written =
-                written.map(|found| Translation::new(&sources[place], found, &tokenizers.target));
-            found[place] = written.collect::<Result<_>>()?;
-        }
+            let written = written
+                .map(|found| Translation::new(&sources[place], found, &tokenizers.target))
+                .collect::<Result<Vec<_>>>()?;
+            Ok((place, written))
+        });
+        written.collect()
+    };
+    // Much of a search is bookkeeping in one thread, so several go on side by side; a GPU is kept
+    // busy by one.
+    let batches = if model.device().is_cpu() {
+        let batches = order.par_chunks(AT_ONCE).map(together);
+        batches.collect::<Result<Vec<_>>>()?
+    } else {
+        let batches = order.chunks(AT_ONCE).map(together);
+        batches.collect::<Result<Vec<_>>>()?
+    };
+    let mut found = vec![vec![Translation::default()]; sources.len()];
+    for (place, written) in batches.into_iter().flatten() {
+        found[place] = written;
     }
     Ok(found)
 }
