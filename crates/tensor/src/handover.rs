@@ -1,7 +1,8 @@
 //! The shorter way of gradients from our ops to [`crate::backward`].
 //!
 //! candle adds every gradient to a new tensor of zeros. For a weight that is two more tensors of
-//! its size and three passes over them, a good part of a step. While [`collect`] runs, our ops
+//! its size and three passes over them, a good part of a step; for what lies between ops, see
+//! [`crate::tape`]. While [`collect`] runs, our ops
 //! hand the gradients of variables over here and return none to candle. Everywhere else, for
 //! instance in candle's own `Tensor::backward`, they return them as any op does.
 
