@@ -114,7 +114,8 @@ impl BatchNorm {
         })
     }
 
-    fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+    /// What follows multiplies negative numbers by `slope`.
+    fn forward(&self, x: &Tensor, train: bool, slope: f64) -> Result<Tensor> {
         let BatchNormConfig {
             num_features, eps, ..
         } = self.config;
@@ -132,7 +133,7 @@ impl BatchNorm {
         if x.elem_count() == 0 {
             return self.of_nothing(x, train);
         }
-        let out = ops::batch_norm(x, weight, bias, given, eps)?;
+        let out = ops::batch_norm_then(x, weight, bias, given, eps, slope)?;
         if let Some(running) = self.running.as_ref().filter(|_| train) {
             let count = (x.elem_count() / num_features) as f64;
             let unbiased = (out.variance * (count / (count - 1.0)))?;
@@ -199,17 +200,22 @@ macro_rules! layer {
             pub fn config(&self) -> &BatchNormConfig {
                 &self.0.config
             }
-        }
 
-        impl ModuleT for $Name {
-            fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+            /// The layer and a (leaky) ReLU of this slope after it, in one op.
+            pub(crate) fn forward_then(&self, x: &Tensor, train: bool, slope: f64) -> Result<Tensor> {
                 if !matches!(x.rank(), $ranks) {
                     bail!(
                         concat!($label, ": expected an input ", $shapes, ", got {:?}"),
                         x.shape()
                     );
                 }
-                self.0.forward(x, train)
+                self.0.forward(x, train, slope)
+            }
+        }
+
+        impl ModuleT for $Name {
+            fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+                self.forward_then(x, train, 1.0)
             }
         }
     };

@@ -229,7 +229,7 @@ impl ModuleT for Sequential {
     fn forward_t(&self, x: &Tensor, train: bool) -> Result<Tensor> {
         let (mut x, mut rest) = (x.clone(), &self.children[..]);
         while let [child, others @ ..] = rest {
-            (x, rest) = match fused::forward(rest, &x) {
+            (x, rest) = match fused::forward(rest, &x, train) {
                 Some((y, count)) => (y, &rest[count..]),
                 None => (child.forward_t(&x, train)?, others),
             };

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 pub(crate) use crate::gemm::{Mat, Spread, gemm, product};
 use crate::math::Parts;
-use crate::panels::Panelled;
+use crate::micro_kernel::Panelled;
 use crate::room::Kept;
 pub(crate) use crate::room::Room;
 
@@ -122,9 +122,25 @@ pub(crate) fn add_rows<T: Float>(total: &mut [T], rows: &[T]) {
     );
 }
 
+/// Elements that short pieces are taken by: shorter blocks for their ends would take most of the time.
+pub(crate) const BLOCK: usize = 8;
+
+/// Copies `count` elements; and up to the end of a block beyond, if both are that long.
+#[inline(always)]
+pub(crate) fn copy<T: Copy>(to: &mut [T], from: &[T], count: usize) {
+    let whole = count.next_multiple_of(BLOCK);
+    if to.len() >= whole && from.len() >= whole {
+        let from = from[..whole].as_chunks::<BLOCK>().0;
+        let to = to[..whole].as_chunks_mut::<BLOCK>().0;
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    } else {
+        to[..count].copy_from_slice(&from[..count]);
+    }
+}
+
 /// `f` of every element, in parallel.
 pub(crate) fn map<T: Float>(x: &[T], f: impl Fn(T) -> T + Copy + Sync) -> Vec<T> {
-    written(x.len(), |out, range| {
+    written(x.len(), CHUNK, |out, range| {
         wide(
             #[inline(always)]
             || {
@@ -138,7 +154,7 @@ pub(crate) fn map<T: Float>(x: &[T], f: impl Fn(T) -> T + Copy + Sync) -> Vec<T>
 
 /// `f` of every pair of elements, in parallel.
 pub(crate) fn zip<T: Float>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Copy + Sync) -> Vec<T> {
-    written(a.len(), |out, range| {
+    written(a.len(), CHUNK, |out, range| {
         wide(
             #[inline(always)]
             || {
@@ -151,26 +167,27 @@ pub(crate) fn zip<T: Float>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Copy + Syn
     })
 }
 
-/// `len` elements, in parallel: `write` gets places and their range, and writes them all. They are
-/// not cleared before, which would take as long as a simple `write`.
-fn written<T: Float>(
+/// `len` elements, `chunk` by `chunk` in parallel: `write` gets places and their range, and writes
+/// them all. They are not cleared before, which would take as long as a simple `write`.
+pub(crate) fn written<T: Float>(
     len: usize,
+    chunk: usize,
     write: impl Fn(&mut [MaybeUninit<T>], Range<usize>) + Sync,
 ) -> Vec<T> {
     let mut out = Vec::with_capacity(len);
     let places = &mut out.spare_capacity_mut()[..len];
-    let chunk = |(index, places): (usize, &mut [MaybeUninit<T>])| {
-        let first = index * CHUNK;
+    let write = |(index, places): (usize, &mut [MaybeUninit<T>])| {
+        let first = index * chunk;
         let range = first..first + places.len();
         write(places, range);
     };
-    if len <= CHUNK {
-        chunk((0, places));
+    if len <= chunk {
+        write((0, places));
     } else {
-        places.par_chunks_mut(CHUNK).enumerate().for_each(chunk);
+        places.par_chunks_mut(chunk).enumerate().for_each(write);
     }
-    // SAFETY: the chunks cover `len` places. Both callers write as many elements as a slice of the
-    // range has, or panic while they take that.
+    // SAFETY: the chunks cover `len` places. The callers, all in this crate, walk over all places
+    // and write each, or panic while they read what they write.
     #[allow(unsafe_code)]
     unsafe {
         out.set_len(len);

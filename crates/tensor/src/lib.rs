@@ -9,6 +9,7 @@ pub mod init;
 mod kernel;
 pub mod macs;
 mod math;
+mod micro_kernel;
 pub mod ops;
 mod panels;
 mod params;

@@ -34,12 +34,21 @@ pub trait Parts: Sized + Copy {
     /// `(exp(r) - 1 - r) / r^2` for `|r| <= ln(2) / 2`.
     fn tail(self) -> Self;
 
+    /// All bits, or none.
+    type Mask: Copy + Send + Sync;
+
+    /// Eight masks of all bits, then eight of none.
+    const MASKS: [Self::Mask; 16];
+
+    /// This number if the mask has all bits, 0 if none.
+    fn masked(self, mask: Self::Mask) -> Self;
+
     /// This number times `2^n`, where `shifted = n + ROUND`.
     fn times_power(self, shifted: Self) -> Self;
 }
 
 macro_rules! parts {
-    ($T:ty, mantissa $mantissa:literal, terms $terms:literal, $($constants:tt)*) => {
+    ($T:ty, $Bits:ty, mantissa $mantissa:literal, terms $terms:literal, $($constants:tt)*) => {
         impl Parts for $T {
             $($constants)*
             const ROUND: Self = 1.5 * (1_u64 << $mantissa) as Self;
@@ -59,6 +68,22 @@ macro_rules! parts {
                 lower.iter().rev().fold(highest, |sum, factor| sum * self + factor)
             }
 
+            type Mask = $Bits;
+
+            const MASKS: [$Bits; 16] = {
+                let (mut masks, mut i) = ([0; 16], 0);
+                while i < 8 {
+                    masks[i] = <$Bits>::MAX;
+                    i += 1;
+                }
+                masks
+            };
+
+            #[inline(always)]
+            fn masked(self, mask: $Bits) -> Self {
+                Self::from_bits(self.to_bits() & mask)
+            }
+
             #[inline(always)]
             fn times_power(self, shifted: Self) -> Self {
                 let power = shifted.to_bits() << $mantissa;
@@ -68,7 +93,7 @@ macro_rules! parts {
     };
 }
 
-parts! { f32, mantissa 23, terms 6,
+parts! { f32, u32, mantissa 23, terms 6,
     const PER_LN_2: Self = std::f32::consts::LOG2_E;
     const LN_2_HIGH: Self = 22_713.0 / 32_768.0;
     const LN_2_LOW: Self = 1.428_606_8e-6;
@@ -77,7 +102,7 @@ parts! { f32, mantissa 23, terms 6,
     const SATURATED: Self = 10.0;
 }
 
-parts! { f64, mantissa 52, terms 12,
+parts! { f64, u64, mantissa 52, terms 12,
     const PER_LN_2: Self = std::f64::consts::LOG2_E;
     const LN_2_HIGH: Self = 762_123_384_786.0 / 1_099_511_627_776.0;
     const LN_2_LOW: Self = -1.723_944_452_561_483_5e-13;

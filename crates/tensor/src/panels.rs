@@ -1,196 +1,206 @@
-//! Products of a few rows with a matrix that is laid out in panels.
+//! Products of a matrix with one that is laid out in panels.
 //!
-//! A panel is as many columns as some registers hold, row by row, the last panel filled up with
-//! zeros. A product reads it from one end to the other, a row at a time, while the sums of up to
-//! [`TALL`] rows of the left factor stay in registers: nothing is packed anew, as a general product
-//! has to. Every sum runs over the inner dimension in order, with fused multiply-adds, so its bits
-//! depend neither on threads nor on how the rows are divided.
+//! A panel is as many columns as some registers hold, row by row; the last may be narrower, and is
+//! filled up to a whole register. A product reads it from one end to the other: nothing is packed
+//! anew, as a general product has to. Every sum runs over the inner dimension in order, so its bits
+//! depend neither on threads nor on how rows and columns are divided.
 
-use std::array::from_fn;
+use rayon::prelude::*;
 
-use pulp::{Arch, Simd, WithSimd};
+#[cfg(doc)]
+use crate::kernel::BLOCK;
+use crate::kernel::{Float, Spread, copy};
+use crate::micro_kernel::{Left, TALL};
 
-/// Rows whose sums are in registers at a time.
-const TALL: usize = 6;
-
-/// Rows of a panel that are multiplied at a time, few enough for the nearest cache.
-const DEEP: usize = 128;
-
-/// What products in panels need of a float type; only `f32` and `f64` have it.
-pub trait Panelled: Sized + Copy + 'static {
-    /// Columns of a panel on this processor.
-    fn width() -> usize;
-
-    /// `out = left · panel`, where `left` are rows of `depth` elements that begin `stride` after
-    /// each other, and `out` is as wide as a panel.
-    fn times_panel(out: &mut [Self], left: (&[Self], usize), panel: &[Self]);
+/// Sizes of a matrix in panels.
+#[derive(Clone, Copy)]
+pub(crate) struct Panels {
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+    /// Columns of a register.
+    lanes: usize,
+    /// Columns of every panel but the last.
+    width: usize,
 }
 
-/// Operations of whole registers.
-trait Lanes<S: Simd>: Copy + Default {
-    type V: Copy;
-    fn of(values: &[Self]) -> &[Self::V];
-    fn of_mut(values: &mut [Self]) -> &mut [Self::V];
-    fn splat(simd: S, value: Self) -> Self::V;
-    fn mul_add(simd: S, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-}
+/// Rows of a product that one task makes.
+const TASK: usize = 8 * TALL;
 
-struct Product<'a, T> {
-    out: &'a mut [T],
-    left: &'a [T],
-    stride: usize,
-    panel: &'a [T],
-}
+/// Below this many multiply-adds, handing work to the pool costs more than it saves.
+const SMALL: usize = 1 << 18;
 
-struct Width;
-
-/// Registers that a row of a panel fills: with the sums, no more than the processor has.
-const fn registers<S: Simd>() -> usize {
-    match size_of::<S::f32s>() {
-        16 | 64 => 4,
-        _ => 2,
-    }
-}
-
-impl WithSimd for Width {
-    type Output = usize;
-
-    /// In bytes.
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> usize {
-        registers::<S>() * size_of::<S::f32s>()
-    }
-}
-
-impl<T> Product<'_, T> {
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S)
-    where
-        T: Lanes<S>,
-    {
-        match registers::<S>() {
-            4 => self.by_depth::<S, 4>(simd),
-            _ => self.by_depth::<S, 2>(simd),
+impl Panels {
+    /// Those of a matrix of at least a row.
+    pub(crate) fn new<T: Float>(rows: usize, cols: usize) -> Self {
+        let (lanes, registers) = T::lanes();
+        Self {
+            rows,
+            cols,
+            lanes,
+            width: lanes * registers,
         }
     }
 
+    /// Elements of all panels.
+    pub(crate) fn len(self) -> usize {
+        self.rows * self.cols.next_multiple_of(self.lanes)
+    }
+
+    /// Columns of every panel but the last.
+    pub(crate) fn width(self) -> usize {
+        self.width
+    }
+
+    /// The pieces of a row of `data`, the last one filled up.
     #[inline(always)]
-    fn by_depth<S: Simd, const N: usize>(self, simd: S)
-    where
-        T: Lanes<S>,
-    {
-        let panel = T::of(self.panel).as_chunks::<N>().0;
-        let out = T::of_mut(self.out).as_chunks_mut::<N>().0;
-        // As many rows in every tile as can be.
-        let tall = out.len().div_ceil(out.len().div_ceil(TALL).max(1)).max(1);
-        for (part, panel) in panel.chunks(DEEP).enumerate() {
-            let start = part * DEEP;
-            for (tile, out) in out.chunks_mut(tall).enumerate() {
-                let row = |r: usize| {
-                    let first = (tile * tall + r) * self.stride + start;
-                    &self.left[first..first + panel.len()]
-                };
-                let fresh = part == 0;
-                match out.len() {
-                    1 => tile_of::<S, T, 1, N>(simd, out, from_fn(row), panel, fresh),
-                    2 => tile_of::<S, T, 2, N>(simd, out, from_fn(row), panel, fresh),
-                    3 => tile_of::<S, T, 3, N>(simd, out, from_fn(row), panel, fresh),
-                    4 => tile_of::<S, T, 4, N>(simd, out, from_fn(row), panel, fresh),
-                    5 => tile_of::<S, T, 5, N>(simd, out, from_fn(row), panel, fresh),
-                    _ => tile_of::<S, T, TALL, N>(simd, out, from_fn(row), panel, fresh),
+    pub(crate) fn row<T>(self, data: &[T], row: usize) -> impl Iterator<Item = &[T]> {
+        let panels = data[..self.len()].chunks(self.panel());
+        panels.map(move |panel| {
+            let width = panel.len() / self.rows;
+            &panel[row * width..][..width]
+        })
+    }
+
+    /// Elements of every panel but the last.
+    pub(crate) fn panel(self) -> usize {
+        self.rows * self.width
+    }
+
+    /// Writes a row. More values than columns are no harm, and if there are at least [`BLOCK`] more,
+    /// quicker.
+    #[inline(always)]
+    pub(crate) fn put<T: Copy>(self, data: &mut [T], row: usize, values: &[T]) {
+        let panels = data[..self.len()].chunks_mut(self.panel());
+        for (index, panel) in panels.enumerate() {
+            let (first, width) = (index * self.width, panel.len() / self.rows);
+            let count = width.min(self.cols - first);
+            copy(&mut panel[row * width..], &values[first..], count);
+        }
+    }
+
+    /// Reads a row, and perhaps more, if there is room for [`BLOCK`] values more than columns.
+    #[inline(always)]
+    pub(crate) fn take<T: Copy>(self, data: &[T], row: usize, values: &mut [T]) {
+        for (index, piece) in self.row(data, row).enumerate() {
+            let first = index * self.width;
+            let count = piece.len().min(self.cols - first);
+            copy(&mut values[first..], piece, count);
+        }
+    }
+
+    /// `out = left · data`, or `out += left · data` if `more`, where `data` has these sizes, and
+    /// `out` has as many columns, of `height` rows.
+    pub(crate) fn product<T: Float>(
+        self,
+        (out, height): (&mut [T], usize),
+        left: Left<'_, T>,
+        data: &[T],
+        more: bool,
+        spread: Spread,
+    ) {
+        if height == 0 || self.cols == 0 {
+            return;
+        }
+        let panels = Self {
+            rows: height,
+            ..self
+        };
+        let out = &mut out[..panels.len()];
+        let data = &data[..self.len()];
+        let rows = |(block, out): (usize, &mut [T]), panel: &[T]| {
+            let left = match left {
+                Left::Rows(left, stride) => Left::Rows(&left[block * TASK * stride..], stride),
+                Left::Tiles(left) => Left::Tiles(&left[block * TASK * self.rows..]),
+            };
+            let registers = panel.len() / self.rows / self.lanes;
+            T::times_panel(out, left, panel, registers, more);
+        };
+        let (of_out, of_data) = (height * self.width, self.rows * self.width);
+        if spread == Spread::Here || out.len() * self.rows <= SMALL {
+            let panels = out.chunks_mut(of_out).zip(data.chunks(of_data));
+            return panels.for_each(|(out, panel)| rows((0, out), panel));
+        }
+        let panels = out.par_chunks_mut(of_out).zip(data.par_chunks(of_data));
+        panels.for_each(|(out, panel)| {
+            let block = TASK * (out.len() / height);
+            let blocks = out.par_chunks_mut(block).enumerate();
+            blocks.for_each(|block| rows(block, panel));
+        });
+    }
+}
+
+/// Writes a matrix of so many rows and columns, whose elements begin `row` and `col` after each
+/// other, as tiles of [`TALL`] rows, each column by column.
+pub(crate) fn tiles<T: Float>(
+    to: &mut [T],
+    matrix: &[T],
+    (row, col): (usize, usize),
+    (rows, cols): (usize, usize),
+) {
+    let tiles = to[..rows * cols].par_chunks_mut(TALL * cols).enumerate();
+    tiles.for_each(|(index, tile)| {
+        let tall = tile.len() / cols;
+        for (k, values) in tile.chunks_exact_mut(tall).enumerate() {
+            let from = &matrix[index * TALL * row + k * col..];
+            let pairs = values.iter_mut().zip(from.iter().step_by(row));
+            pairs.for_each(|(to, &from)| *to = from);
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(count: usize, step: f64) -> Vec<f64> {
+        (0..count).map(|i| (i as f64 * step).sin()).collect()
+    }
+
+    /// Last panels of all widths, tiles of all heights, and more rows than are multiplied at a time.
+    #[test]
+    fn products_are_those_of_the_definition_whatever_the_layout_and_the_threads() {
+        for (m, k, n) in [
+            (1, 3, 5),
+            (7, 130, 33),
+            (50, 140, 64),
+            (11, 300, 117),
+            (100, 20, 70),
+        ] {
+            let (a, b) = (values(m * k, 0.7), values(k * n, 1.3));
+            let panels = Panels::new::<f64>(k, n);
+            let out = Panels::new::<f64>(m, n);
+            let mut data = vec![f64::NAN; panels.len()];
+            b.chunks_exact(n)
+                .enumerate()
+                .for_each(|(row, values)| panels.put(&mut data, row, values));
+            let mut tiled = vec![0.0; m * k];
+            tiles(&mut tiled, &a, (k, 1), (m, k));
+            let turned: Vec<f64> = (0..m * k).map(|i| a[i % m * k + i / m]).collect();
+            let mut tiled_turned = vec![0.0; m * k];
+            tiles(&mut tiled_turned, &turned, (1, m), (m, k));
+            assert_eq!(tiled, tiled_turned);
+            let mut results = vec![];
+            for left in [Left::Rows(&a, k), Left::Tiles(&tiled)] {
+                for spread in [Spread::Here, Spread::Pool] {
+                    let mut c = vec![0.0; out.len()];
+                    panels.product((&mut c, m), left, &data, false, spread);
+                    panels.product((&mut c, m), left, &data, true, spread);
+                    let mut rows = vec![0.0; m * n];
+                    rows.chunks_exact_mut(n)
+                        .enumerate()
+                        .for_each(|(row, values)| out.take(&c, row, values));
+                    results.push(rows);
                 }
             }
+            for (i, &value) in results[0].iter().enumerate() {
+                let (i, j) = (i / n, i % n);
+                let sum: f64 = (0..k).map(|l| a[i * k + l] * b[l * n + j]).sum();
+                assert!(
+                    (value - 2.0 * sum).abs() < 1e-11,
+                    "{m} {k} {n}: {value} {sum}"
+                );
+            }
+            assert!(results.iter().all(|result| result == &results[0]));
         }
     }
 }
-
-/// The sums of `R` rows: from 0 if `fresh`, else from what is there.
-#[inline(always)]
-fn tile_of<S: Simd, T: Lanes<S>, const R: usize, const N: usize>(
-    simd: S,
-    out: &mut [[T::V; N]],
-    left: [&[T]; R],
-    panel: &[[T::V; N]],
-    fresh: bool,
-) {
-    let zero = [T::splat(simd, T::default()); N];
-    let mut sums: [[T::V; N]; R] = from_fn(|r| if fresh { zero } else { out[r] });
-    for (k, row) in panel.iter().enumerate() {
-        for (sums, left) in sums.iter_mut().zip(left) {
-            let left = T::splat(simd, left[k]);
-            for (sum, &value) in sums.iter_mut().zip(row) {
-                *sum = T::mul_add(simd, left, value, *sum);
-            }
-        }
-    }
-    out[..R].copy_from_slice(&sums);
-}
-
-macro_rules! panelled {
-    ($T:ty, $V:ident, $of:ident, $of_mut:ident, $splat:ident, $mul_add:ident) => {
-        impl<S: Simd> Lanes<S> for $T {
-            type V = S::$V;
-
-            #[inline(always)]
-            fn of(values: &[Self]) -> &[Self::V] {
-                S::$of(values).0
-            }
-
-            #[inline(always)]
-            fn of_mut(values: &mut [Self]) -> &mut [Self::V] {
-                S::$of_mut(values).0
-            }
-
-            #[inline(always)]
-            fn splat(simd: S, value: Self) -> Self::V {
-                simd.$splat(value)
-            }
-
-            #[inline(always)]
-            fn mul_add(simd: S, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-                simd.$mul_add(a, b, c)
-            }
-        }
-
-        impl WithSimd for Product<'_, $T> {
-            type Output = ();
-
-            #[inline(always)]
-            fn with_simd<S: Simd>(self, simd: S) {
-                self.run(simd);
-            }
-        }
-
-        impl Panelled for $T {
-            fn width() -> usize {
-                Arch::new().dispatch(Width) / size_of::<Self>()
-            }
-
-            fn times_panel(out: &mut [Self], (left, stride): (&[Self], usize), panel: &[Self]) {
-                Arch::new().dispatch(Product {
-                    out,
-                    left,
-                    stride,
-                    panel,
-                });
-            }
-        }
-    };
-}
-
-panelled!(
-    f32,
-    f32s,
-    as_simd_f32s,
-    as_mut_simd_f32s,
-    splat_f32s,
-    mul_add_f32s
-);
-panelled!(
-    f64,
-    f64s,
-    as_simd_f64s,
-    as_mut_simd_f64s,
-    splat_f64s,
-    mul_add_f64s
-);

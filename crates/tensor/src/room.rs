@@ -47,8 +47,7 @@ impl<T: Float> Room<T> {
 
     /// Pieces of these sizes.
     pub(crate) fn split<const N: usize>(&mut self, sizes: [usize; N]) -> [&mut [T]; N] {
-        let padded = sizes.map(|size| size.next_multiple_of(ALIGNED));
-        let total = padded.iter().sum();
+        let total = padded(sizes);
         if self.0.len() < total {
             // Not resized, which would copy the old values.
             self.0 = vec![T::zero(); total];
@@ -57,14 +56,27 @@ impl<T: Float> Room<T> {
             // A kernel that reads before it writes shall not find plausible numbers.
             self.0[..total].fill(T::nan());
         }
-        let mut rest = self.0.as_mut_slice();
-        let mut index = 0;
-        sizes.map(|size| {
-            let (piece, others) = std::mem::take(&mut rest).split_at_mut(padded[index]);
-            (rest, index) = (others, index + 1);
-            &mut piece[..size]
-        })
+        split(&mut self.0, sizes)
     }
+}
+
+/// Elements that pieces of these sizes take up.
+pub(crate) fn padded<const N: usize>(sizes: [usize; N]) -> usize {
+    sizes
+        .map(|size| size.next_multiple_of(ALIGNED))
+        .iter()
+        .sum()
+}
+
+/// Pieces of these sizes of a part of a room, which has at least [`padded`] of them.
+pub(crate) fn split<T, const N: usize>(room: &mut [T], sizes: [usize; N]) -> [&mut [T]; N] {
+    let mut rest = room;
+    sizes.map(|size| {
+        let taken = size.next_multiple_of(ALIGNED);
+        let (piece, others) = std::mem::take(&mut rest).split_at_mut(taken);
+        rest = others;
+        &mut piece[..size]
+    })
 }
 
 impl<T: Float> Drop for Room<T> {

@@ -2,7 +2,9 @@
 //! the same bits, in value and in every gradient, ties and NaN included.
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
-use mapsto_tensor::ops::{Conv2dParams, Pool2dParams, Then, conv2d, conv2d_then, max_pool2d, relu};
+use mapsto_tensor::ops::{
+    Conv2dParams, Pool2dParams, Then, Unary, conv2d, conv2d_then, max_pool2d, relu, unary,
+};
 use mapsto_tensor::testing::{check_gradients, wave};
 use mapsto_tensor::{DType, Device, Result, Tensor, Var};
 
@@ -15,15 +17,19 @@ const OVERLAPPING: Pool2dParams = Pool2dParams {
 
 fn all() -> Vec<Then> {
     let pools = [None, Some(Pool2dParams::new(2)), Some(OVERLAPPING)];
-    let of = |relu| pools.map(|max_pool| Then { relu, max_pool });
-    [of(false), of(true)].concat()
+    let of = |slope| pools.map(|max_pool| Then { slope, max_pool });
+    let leaky = [0.2, 1.5].map(|slope| Then {
+        slope,
+        max_pool: None,
+    });
+    [&of(1.0)[..], &of(0.0), &leaky].concat()
 }
 
 fn one_by_one(planes: &Tensor, then: &Then) -> Result<Tensor> {
-    let planes = if then.relu {
-        relu(planes)?
-    } else {
-        planes.clone()
+    let planes = match then.slope {
+        1.0 => planes.clone(),
+        0.0 => relu(planes)?,
+        slope => unary(planes, Unary::LeakyRelu(slope))?,
     };
     match &then.max_pool {
         Some(pool) => max_pool2d(&planes, pool),
@@ -134,10 +140,27 @@ fn finite_differences() {
 }
 
 #[test]
+fn a_pool_does_not_follow_another_slope() {
+    let (x, weight) = (f32s(&[1, 1, 4, 4], 0.1), f32s(&[1, 1, 3, 3], 0.2));
+    let refused = |slope, max_pool| {
+        let then = Then { slope, max_pool };
+        let y = conv2d_then(&x, &weight, None, &Conv2dParams::default(), &then);
+        let error = y.unwrap_err().to_string();
+        assert!(
+            error.contains("a slope of 0 or more, and of 0 or 1 before a pool"),
+            "{error}"
+        );
+    };
+    refused(0.2, Some(Pool2dParams::new(2)));
+    refused(-0.2, None);
+    refused(f64::NAN, None);
+}
+
+#[test]
 fn a_window_that_does_not_fit_is_an_error() {
     let (x, weight) = (f32s(&[1, 1, 4, 4], 0.1), f32s(&[1, 1, 3, 3], 0.2));
     let then = Then {
-        relu: true,
+        slope: 0.0,
         max_pool: Some(Pool2dParams::new(3)),
     };
     let error = conv2d_then(&x, &weight, None, &Conv2dParams::default(), &then).unwrap_err();

@@ -74,7 +74,7 @@ fn convolution() {
                 conv2d(&t[0], &t[1], Some(&t[2]), &params(groups))
             });
             let then = Then {
-                relu: true,
+                slope: 0.0,
                 max_pool: Some(Pool2dParams::new(2)),
             };
             same_at_any_thread_count(&name, &[x, &weight, bias], |t| {

@@ -271,6 +271,36 @@ pub(super) fn relu<T: Float>(x: T) -> T {
     if x <= T::zero() { T::zero() } else { x }
 }
 
+/// ReLU with a slope below 0: 0 for the plain one, 1 for none.
+pub(super) fn leaky(x: &Tensor, slope: f64) -> Result<Tensor> {
+    if slope == 1.0 {
+        Ok(x.clone())
+    } else if slope == 0.0 {
+        unary(x, Unary::Relu)
+    } else {
+        unary(x, Unary::LeakyRelu(slope))
+    }
+}
+
+/// [`leaky`] of a number. NaN stays NaN.
+#[inline(always)]
+pub(super) fn leak<T: Float>(x: T, slope: T) -> T {
+    // A product with 0 would make NaN of an infinite number.
+    let below = if slope == T::zero() { slope } else { x * slope };
+    if x <= T::zero() { below } else { x }
+}
+
+/// The gradient in front of [`leak`], which was of `x` or made `x`.
+#[inline(always)]
+pub(super) fn leak_back<T: Float>(x: T, grad: T, slope: T) -> T {
+    let below = if slope == T::zero() {
+        slope
+    } else {
+        grad * slope
+    };
+    if x > T::zero() { grad } else { below }
+}
+
 #[inline(always)]
 fn clamp<T: Float>(x: T, low: T, high: T) -> T {
     if x < low {

@@ -3,6 +3,8 @@
 //! `y = (x - m) / sqrt(v + eps) * w + b`, with the mean `m` and the (biased) variance `v` of each
 //! channel: those of the batch, which the gradient then flows through, or given ones.
 //!
+//! ReLU, plain or leaky, may follow in the same op: what it takes is then not stored but found again.
+//!
 //! **Shape:** `(N, C, ...)` → the same; `m`, `v`, `w` and `b` `(C)`.
 //!
 //! **Reference:** Sergey Ioffe, Christian Szegedy, "Batch normalization: accelerating deep network
@@ -11,7 +13,8 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, WithDType, bail};
 
-use super::batch_norm_kernel::{Scaled, Sizes, backward, forward, moments};
+use super::activation::leaky;
+use super::batch_norm_kernel::{Affine, Sizes, backward, forward, moments};
 use super::constant;
 use crate::handover;
 use crate::kernel::{dispatch, has_kernel, slice, with_slice};
@@ -41,9 +44,28 @@ pub fn batch_norm(
     given: Option<(&Tensor, &Tensor)>,
     eps: f64,
 ) -> Result<BatchNormalized> {
+    batch_norm_then(x, weight, bias, given, eps, 1.0)
+}
+
+/// [`batch_norm`], after which negative values are multiplied by `slope`: 0 for ReLU. The same values
+/// and gradients as of the ops one after another, with less memory and time.
+///
+/// # Errors
+/// As [`batch_norm`], and when `slope` is no finite number.
+pub fn batch_norm_then(
+    x: &Tensor,
+    weight: Option<&Tensor>,
+    bias: Option<&Tensor>,
+    given: Option<(&Tensor, &Tensor)>,
+    eps: f64,
+    slope: f64,
+) -> Result<BatchNormalized> {
     let sizes = Sizes::new(x.dims())?;
     if !(eps >= 0.0 && eps.is_finite()) {
         bail!("batch norm: expected an eps of 0 or more, got {eps}");
+    }
+    if !slope.is_finite() {
+        bail!("batch norm: expected a slope to follow that is a number, got {slope}");
     }
     let channels = sizes.channels;
     for (what, tensor) in [
@@ -68,7 +90,9 @@ pub fn batch_norm(
         );
     }
     if !has_kernel(x) {
-        return composed(x, weight, bias, given, eps);
+        let mut normalized = composed(x, weight, bias, given, eps)?;
+        normalized.y = leaky(&normalized.y, slope)?;
+        return Ok(normalized);
     }
     let x = x.contiguous()?;
     let (mean, variance) = match given {
@@ -88,6 +112,7 @@ pub fn batch_norm(
         mean: mean.clone(),
         variance: variance.clone(),
         eps,
+        slope,
         through: given.is_none(),
     };
     let y = tape::apply3(&x, &filled(weight, 1.0)?, &filled(bias, 0.0)?, op)?;
@@ -133,6 +158,7 @@ struct BatchNorm {
     mean: Tensor,
     variance: Tensor,
     eps: f64,
+    slope: f64,
     /// Whether mean and variance are the input's own.
     through: bool,
 }
@@ -157,8 +183,8 @@ impl CustomOp3 for BatchNorm {
             let x = slice(x, x_layout)?;
             let y = with_slice::<T, _>(&self.mean, |mean| {
                 with_slice::<T, _>(&self.variance, |variance| {
-                    let scaled = Scaled::new(mean, variance, self.eps);
-                    Ok(forward(&sizes, &scaled, x, weight, bias))
+                    let affine = Affine::new((mean, variance), (weight, bias), self.eps, self.slope);
+                    Ok(forward(&sizes, &affine, x))
                 })
             })?;
             Ok((T::to_cpu_storage_owned(y), x_layout.shape().clone()))
@@ -175,15 +201,15 @@ impl CustomOp3 for BatchNorm {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let sizes = Sizes::new(x.dims())?;
         dispatch!(x.dtype(), "batch norm", T => {
-            let scaled = with_slice::<T, _>(&self.mean, |mean| {
-                with_slice::<T, _>(&self.variance, |variance| {
-                    Ok(Scaled::new(mean, variance, self.eps))
-                })
+            let affine = with_slice::<T, _>(&self.mean, |mean| {
+                with_slice(&self.variance, |variance| with_slice(weight, |weight| {
+                    with_slice(bias, |bias| {
+                        Ok(Affine::new((mean, variance), (weight, bias), self.eps, self.slope))
+                    })
+                }))
             })?;
-            let (dx, dweight, dbias) = with_slice::<T, _>(x, |x| with_slice::<T, _>(weight, |weight| {
-                with_slice::<T, _>(grad, |grad| {
-                    Ok(backward(&sizes, &scaled, x, weight, grad, self.through))
-                })
+            let (dx, dweight, dbias) = with_slice::<T, _>(x, |x| with_slice::<T, _>(grad, |grad| {
+                Ok(backward(&sizes, &affine, x, grad, self.through))
             }))?;
             Ok((
                 handover::made(x, dx)?,
@@ -235,6 +261,31 @@ mod tests {
                         |t| Ok(batch_norm(&t[0], t.get(1), t.get(2), given, 1e-5)?.y),
                         |t| Ok(composed(&t[0], t.get(1), t.get(2), given, 1e-5)?.y),
                     );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_follows_in_one_op_is_the_same_as_after_it() {
+        for shape in shapes() {
+            let (mean, variance) = given(shape[1]);
+            for given in [None, Some((&mean, &variance))] {
+                for slope in [0.0, 0.2] {
+                    let [x, w, b] = inputs(&shape);
+                    let following = |t: &[Tensor]| {
+                        batch_norm_then(&t[0], Some(&t[1]), Some(&t[2]), given, 1e-3, slope)
+                    };
+                    assert_same(
+                        &format!("batch norm of {shape:?} with slope {slope}"),
+                        &[x.clone(), w.clone(), b.clone()],
+                        |t| Ok(following(t)?.y),
+                        |t| {
+                            let y = batch_norm(&t[0], Some(&t[1]), Some(&t[2]), given, 1e-3)?.y;
+                            leaky(&y, slope)
+                        },
+                    );
+                    check_gradients(&[x, w, b], |t| Ok(following(t)?.y));
                 }
             }
         }

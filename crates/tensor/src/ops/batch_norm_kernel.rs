@@ -1,12 +1,13 @@
-//! Batch normalisation on the CPU: moments and their gradient by channel, the rest by image.
+//! Batch normalisation on the CPU: sums by channel, the rest by image.
 //!
 //! Where a channel has but one place, its values are far apart and those of all channels lie side
-//! by side, so blocks of channels are summed row by row.
+//! by side, so blocks of channels are summed row by row, and each element has its own constants.
 
 use candle_core::{Result, bail};
 use rayon::prelude::*;
 
-use crate::kernel::{CHUNK, Float, sum, wide};
+use super::activation::{leak, leak_back};
+use crate::kernel::{CHUNK, Float, sum, wide, written};
 
 /// `(N, C, places)`.
 #[derive(Clone, Copy)]
@@ -16,8 +17,8 @@ pub(super) struct Sizes {
     pub(super) places: usize,
 }
 
-/// Channels that one task sums where each has one place.
-const BLOCK: usize = 64;
+/// Sums that run side by side: those of channels with one place, or of places of one channel.
+const BLOCK: usize = 256;
 
 impl Sizes {
     pub(super) fn new(dims: &[usize]) -> Result<Self> {
@@ -43,210 +44,236 @@ impl Sizes {
         self.channels * self.places
     }
 
-    /// Images that one task takes in loops without sums.
-    fn images_a_task(&self) -> usize {
-        (CHUNK / self.image()).max(1)
-    }
-
-    /// For each channel a sum over its values, image by image.
-    ///
-    /// `fill(channel, start, terms)` writes the terms of one image, of a channel or a block of
-    /// them, whose values begin at `start`.
-    fn sums<T: Float>(&self, fill: impl Fn(usize, usize, &mut [T]) + Sync) -> Vec<T> {
-        let (places, image) = (self.places, self.image());
-        let mut sums = vec![T::zero(); self.channels];
-        let block = if places == 1 { BLOCK } else { 1 };
-        sums.par_chunks_mut(block)
-            .enumerate()
-            .for_each(|(index, sums)| {
-                let channel = index * block;
-                let mut terms = vec![T::zero(); sums.len() * places];
+    /// Sums over the values of each channel of `K` terms, which are made of `M` constants of the
+    /// channel and an element of `N` inputs.
+    fn sums<T: Float, const M: usize, const N: usize, const K: usize>(
+        &self,
+        constants: [&[T]; M],
+        inputs: [&[T]; N],
+        term: impl Fn([T; M], [T; N]) -> [T; K] + Copy + Sync,
+    ) -> Vec<[T; K]> {
+        let mut sums = vec![[T::zero(); K]; self.channels];
+        if self.places == 1 {
+            let blocks = sums.par_chunks_mut(BLOCK).enumerate();
+            blocks.for_each(|(index, sums)| {
+                let (first, mut totals) = (index * BLOCK, [[T::zero(); BLOCK]; K]);
+                let constants = constants.map(|c| &c[first..][..sums.len()]);
                 for n in 0..self.batch {
-                    let start = n * image + channel * places;
+                    let start = n * self.channels + first;
+                    let inputs = inputs.map(|input| &input[start..][..sums.len()]);
                     wide(
                         #[inline(always)]
                         || {
-                            fill(channel, start, &mut terms);
-                            if places == 1 {
-                                for (total, &term) in sums.iter_mut().zip(&terms) {
-                                    *total += term;
-                                }
-                            } else {
-                                sums[0] += sum(&terms);
-                            }
+                            add_terms(&mut totals, sums.len(), inputs, |i, inputs| {
+                                term(constants.map(|c| c[i]), inputs)
+                            })
                         },
                     );
                 }
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    *sums = totals.each_ref().map(|totals| totals[i]);
+                }
             });
+        } else {
+            let channels = sums.par_iter_mut().enumerate();
+            channels.for_each(|(channel, sums)| {
+                let constants = constants.map(|c| c[channel]);
+                for first in (0..self.places).step_by(BLOCK) {
+                    let (len, mut totals) =
+                        (BLOCK.min(self.places - first), [[T::zero(); BLOCK]; K]);
+                    for n in 0..self.batch {
+                        let start = n * self.image() + channel * self.places + first;
+                        let inputs = inputs.map(|input| &input[start..][..len]);
+                        wide(
+                            #[inline(always)]
+                            || {
+                                add_terms(&mut totals, len, inputs, |_, inputs| {
+                                    term(constants, inputs)
+                                })
+                            },
+                        );
+                    }
+                    let totals = totals.each_ref().map(|totals| sum(&totals[..len]));
+                    sums.iter_mut()
+                        .zip(totals)
+                        .for_each(|(s, total)| *s += total);
+                }
+            });
+        }
         sums
+    }
+
+    /// An element for each of `N` inputs and `M` constants of its channel, image by image.
+    fn each<T: Float, const M: usize, const N: usize>(
+        &self,
+        constants: [&[T]; M],
+        inputs: [&[T]; N],
+        f: impl Fn([T; M], [T; N]) -> T + Copy + Sync,
+    ) -> Vec<T> {
+        let image = self.image();
+        let part = (CHUNK / image).max(1) * image;
+        written(self.batch * image, part, |out, range| {
+            wide(
+                #[inline(always)]
+                || {
+                    for (n, out) in out.chunks_exact_mut(image).enumerate() {
+                        let inputs = inputs.map(|input| &input[range.start + n * image..][..image]);
+                        if self.places == 1 {
+                            let constants = constants.map(|c| &c[..out.len()]);
+                            for (i, out) in out.iter_mut().enumerate() {
+                                let constants = constants.map(|c| c[i]);
+                                out.write(f(constants, inputs.map(|input| input[i])));
+                            }
+                            continue;
+                        }
+                        for (c, out) in out.chunks_exact_mut(self.places).enumerate() {
+                            let constants = constants.map(|constant| constant[c]);
+                            let first = c * self.places;
+                            let inputs = inputs.map(|input| &input[first..][..out.len()]);
+                            for (i, out) in out.iter_mut().enumerate() {
+                                out.write(f(constants, inputs.map(|input| input[i])));
+                            }
+                        }
+                    }
+                },
+            );
+        })
+    }
+}
+
+/// Adds `len` terms to as many totals, side by side.
+#[inline(always)]
+fn add_terms<T: Float, const N: usize, const K: usize>(
+    totals: &mut [[T; BLOCK]; K],
+    len: usize,
+    inputs: [&[T]; N],
+    term: impl Fn(usize, [T; N]) -> [T; K],
+) {
+    let mut totals = totals.each_mut().map(|totals| &mut totals[..len]);
+    for i in 0..len {
+        let terms = term(i, inputs.map(|input| input[i]));
+        for (totals, term) in totals.iter_mut().zip(terms) {
+            totals[i] += term;
+        }
     }
 }
 
 /// Mean and biased variance of each channel.
 pub(super) fn moments<T: Float>(s: &Sizes, x: &[T]) -> (Vec<T>, Vec<T>) {
     let count = T::from_f64(s.count() as f64);
-    let mut mean = s.sums(
+    let over_count = |sums: Vec<[T; 1]>| sums.into_iter().map(|[sum]| sum / count).collect();
+    let mean = s.sums(
+        [],
+        [x],
         #[inline(always)]
-        |_, start, terms: &mut [T]| terms.copy_from_slice(&x[start..][..terms.len()]),
+        |[], [x]| [x],
     );
-    mean.iter_mut().for_each(|mean| *mean /= count);
-    let mut variance = s.sums(
+    let mean: Vec<T> = over_count(mean);
+    let variance = s.sums(
+        [&mean],
+        [x],
         #[inline(always)]
-        |channel, start, terms: &mut [T]| {
-            let x = &x[start..][..terms.len()];
-            if s.places == 1 {
-                let mean = &mean[channel..][..terms.len()];
-                for ((term, &x), &mean) in terms.iter_mut().zip(x).zip(mean) {
-                    *term = (x - mean) * (x - mean);
-                }
-            } else {
-                let mean = mean[channel];
-                for (term, &x) in terms.iter_mut().zip(x) {
-                    *term = (x - mean) * (x - mean);
-                }
-            }
-        },
+        |[mean], [x]| [(x - mean) * (x - mean)],
     );
-    variance.iter_mut().for_each(|v| *v /= count);
+    let variance = over_count(variance);
     (mean, variance)
 }
 
-/// The mean of each channel, and 1 over its deviation.
-pub(super) struct Scaled<T> {
+/// What becomes of each channel: `(x - mean) factor + bias`, and what follows.
+pub(super) struct Affine<T> {
     mean: Vec<T>,
+    /// 1 over the deviation.
     scale: Vec<T>,
+    factor: Vec<T>,
+    bias: Vec<T>,
+    /// Of what is below 0.
+    slope: T,
 }
 
-impl<T: Float> Scaled<T> {
-    pub(super) fn new(mean: &[T], variance: &[T], eps: f64) -> Self {
+impl<T: Float> Affine<T> {
+    pub(super) fn new(
+        (mean, variance): (&[T], &[T]),
+        (weight, bias): (&[T], &[T]),
+        eps: f64,
+        slope: f64,
+    ) -> Self {
         let eps = T::from_f64(eps);
-        let scale = |&variance: &T| T::one() / (variance + eps).sqrt();
+        let scale: Vec<T> = variance
+            .iter()
+            .map(|&variance| T::one() / (variance + eps).sqrt())
+            .collect();
         Self {
             mean: mean.to_vec(),
-            scale: variance.iter().map(scale).collect(),
+            factor: scale.iter().zip(weight).map(|(&s, &w)| s * w).collect(),
+            scale,
+            bias: bias.to_vec(),
+            slope: T::from_f64(slope),
         }
     }
 }
 
-/// Calls `image(planes of out, planes of each input)` for each image, in parallel.
-fn by_image<T: Float, const N: usize>(
-    s: &Sizes,
-    inputs: [&[T]; N],
-    image: impl Fn(&mut [T], [&[T]; N]) + Sync,
-) -> Vec<T> {
-    let mut out = vec![T::zero(); s.batch * s.image()];
-    let part = s.images_a_task() * s.image();
-    out.par_chunks_mut(part)
-        .enumerate()
-        .for_each(|(index, out)| {
-            wide(
-                #[inline(always)]
-                || {
-                    for (n, out) in out.chunks_exact_mut(s.image()).enumerate() {
-                        let start = index * part + n * s.image();
-                        image(out, inputs.map(|input| &input[start..][..s.image()]));
-                    }
-                },
-            );
-        });
-    out
-}
-
-pub(super) fn forward<T: Float>(
-    s: &Sizes,
-    scaled: &Scaled<T>,
-    x: &[T],
-    weight: &[T],
-    bias: &[T],
-) -> Vec<T> {
-    let factor: Vec<T> = scaled
-        .scale
-        .iter()
-        .zip(weight)
-        .map(|(&s, &w)| s * w)
-        .collect();
-    by_image(
-        s,
+pub(super) fn forward<T: Float>(s: &Sizes, affine: &Affine<T>, x: &[T]) -> Vec<T> {
+    let slope = affine.slope;
+    s.each(
+        [&affine.mean, &affine.factor, &affine.bias],
         [x],
         #[inline(always)]
-        |y: &mut [T], [x]: [&[T]; 1]| {
-            let channels = scaled.mean.iter().zip(&factor).zip(bias);
-            if s.places == 1 {
-                for ((y, &x), ((&mean, &factor), &bias)) in y.iter_mut().zip(x).zip(channels) {
-                    *y = (x - mean) * factor + bias;
-                }
-                return;
-            }
-            let planes = y.chunks_exact_mut(s.places).zip(x.chunks_exact(s.places));
-            for ((y, x), ((&mean, &factor), &bias)) in planes.zip(channels) {
-                for (y, &x) in y.iter_mut().zip(x) {
-                    *y = (x - mean) * factor + bias;
-                }
-            }
-        },
+        move |[mean, factor, bias], [x]| leak((x - mean) * factor + bias, slope),
     )
 }
 
-/// Gradients of input, weight and bias. With `h = (x - m) s` and `g` the output's gradient,
-/// `dw = sum g h`, `db = sum g`, and `dx = w s (g - (db + h dw) / count)`, of which the second
-/// part is missing where the moments were given.
+/// Gradients of input, weight and bias. With `h = (x - m) s`, and `g` the gradient in front of what
+/// follows, `dw = sum g h`, `db = sum g`, and `dx = w s (g - (db + h dw) / count)`, of which the
+/// second part is missing where the moments were given.
 pub(super) fn backward<T: Float>(
     s: &Sizes,
-    scaled: &Scaled<T>,
+    affine: &Affine<T>,
     x: &[T],
-    weight: &[T],
     grad: &[T],
     through: bool,
 ) -> (Vec<T>, Vec<T>, Vec<T>) {
-    let db = s.sums(
-        #[inline(always)]
-        |_, start, terms: &mut [T]| terms.copy_from_slice(&grad[start..][..terms.len()]),
-    );
-    let mut dw = s.sums(
-        #[inline(always)]
-        |channel, start, terms: &mut [T]| {
-            let (x, grad) = (&x[start..][..terms.len()], &grad[start..][..terms.len()]);
-            if s.places == 1 {
-                let mean = &scaled.mean[channel..][..terms.len()];
-                for ((term, &mean), (&x, &g)) in terms.iter_mut().zip(mean).zip(x.iter().zip(grad))
-                {
-                    *term = (x - mean) * g;
-                }
-            } else {
-                let mean = scaled.mean[channel];
-                for (term, (&x, &g)) in terms.iter_mut().zip(x.iter().zip(grad)) {
-                    *term = (x - mean) * g;
-                }
-            }
-        },
-    );
-    dw.iter_mut()
-        .zip(&scaled.scale)
-        .for_each(|(dw, &scale)| *dw *= scale);
-    // dx = a g + b (x - m) + c
-    let count = T::from_f64(s.count() as f64);
-    let of_channel = |c: usize| {
-        let a = weight[c] * scaled.scale[c];
-        if through {
-            (a, -a * scaled.scale[c] * dw[c] / count, -a * db[c] / count)
-        } else {
-            (a, T::zero(), T::zero())
-        }
-    };
-    let factors: Vec<(T, T, T)> = (0..s.channels).map(of_channel).collect();
-    let dx = by_image(
-        s,
+    let Affine {
+        mean,
+        scale,
+        factor,
+        bias,
+        slope,
+    } = affine;
+    let slope = *slope;
+    let sums = s.sums(
+        [mean, factor, bias],
         [x, grad],
         #[inline(always)]
-        |dx: &mut [T], [x, grad]: [&[T]; 2]| {
-            let planes = dx.chunks_exact_mut(s.places);
-            let inputs = x.chunks_exact(s.places).zip(grad.chunks_exact(s.places));
-            let channels = factors.iter().zip(&scaled.mean);
-            for ((dx, (x, grad)), (&(a, b, c), &mean)) in planes.zip(inputs).zip(channels) {
-                for ((dx, &x), &g) in dx.iter_mut().zip(x).zip(grad) {
-                    *dx = a * g + b * (x - mean) + c;
-                }
-            }
+        move |[mean, factor, bias], [x, grad]| {
+            let g = leak_back((x - mean) * factor + bias, grad, slope);
+            [g, (x - mean) * g]
+        },
+    );
+    let db: Vec<T> = sums.iter().map(|sums| sums[0]).collect();
+    let dw: Vec<T> = sums
+        .iter()
+        .zip(scale)
+        .map(|(sums, &s)| sums[1] * s)
+        .collect();
+    // dx = factor g + b (x - m) + c
+    let count = T::from_f64(s.count() as f64);
+    let share = |sum: T, factor: T| {
+        if through {
+            -factor * sum / count
+        } else {
+            T::zero()
+        }
+    };
+    let (b, c): (Vec<T>, Vec<T>) = (0..s.channels)
+        .map(|i| (share(dw[i] * scale[i], factor[i]), share(db[i], factor[i])))
+        .unzip();
+    let dx = s.each(
+        [mean, factor, bias, &b, &c],
+        [x, grad],
+        #[inline(always)]
+        move |[mean, factor, bias, b, c], [x, grad]| {
+            let g = leak_back((x - mean) * factor + bias, grad, slope);
+            factor * g + b * (x - mean) + c
         },
     );
     (dx, dw, db)

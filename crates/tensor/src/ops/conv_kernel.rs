@@ -1,8 +1,7 @@
 //! Convolution on the CPU, forward and backward.
 //!
-//! Forward, each image becomes a column matrix and one gemm a group. Backward, the weight
-//! gradient is a gemm with the same columns, the input gradient a gemm and a scattered
-//! addition. The batch is cut into parts by shapes alone, so sums over it have a fixed order.
+//! The products are in `patch_product`. The batch is cut into parts by shapes alone, so sums over it
+//! have a fixed order.
 
 use candle_core::{Result, bail};
 use rayon::prelude::*;
@@ -11,8 +10,7 @@ use super::conv::Conv2dParams;
 use super::conv_then::{After, Finish};
 use super::conv_transpose::ConvTranspose2dParams;
 use super::im2col::Patches;
-use super::side_by_side::{gather, put, scatter_add, take};
-use crate::kernel::{Float, Mat, Room, Spread, add_rows, gemm, sum, wide};
+use crate::kernel::{Float, Room, Spread, add_rows, sum, wide};
 
 /// The sizes of one call, checked.
 #[derive(Clone, Copy)]
@@ -113,6 +111,11 @@ impl Sizes {
         self.image_in() / self.groups
     }
 
+    /// Elements of a group's output.
+    pub(super) fn group_planes(&self) -> usize {
+        self.image_out() / self.groups
+    }
+
     /// Channels of a group's output.
     pub(super) fn group_out(&self) -> usize {
         self.out / self.groups
@@ -127,15 +130,15 @@ impl Sizes {
     }
 
     /// Images whose columns share one matrix: a product of few columns wastes registers, and adding
-    /// it to a large weight's gradient time. They are those of equal shares of a part.
+    /// it to a large weight's gradient time. The matrix fits the cache of a core.
     pub(super) fn together(&self) -> usize {
-        const COLUMNS: usize = 256;
-        if self.groups > 1 || self.patches.is_identity() {
+        const ELEMENTS: usize = 1 << 18;
+        if self.groups > 1 {
             return 1;
         }
-        let part = self.part();
-        let at_most = (COLUMNS / self.patches.places().max(1)).clamp(1, part);
-        part.div_ceil(part.div_ceil(at_most))
+        let tall = self.patches.depth().max(self.out);
+        let image = tall * self.patches.places();
+        (ELEMENTS / image.max(1)).clamp(1, self.part())
     }
 
     /// A single image leaves the threads to gemm, more keep each gemm on one thread.
@@ -164,6 +167,7 @@ pub(super) fn forward<T: Float>(
     let image_out = s.out * finish.output();
     let mut y = vec![T::zero(); s.batch * image_out];
     let mut winners = vec![0; if finish.is_apart() { y.len() } else { 0 }];
+    let kernels = s.kernels(weight);
     let part = s.part();
     let parts = s.batch.div_ceil(part);
     // Without a pool there are no winners, and each part gets an empty piece of them.
@@ -172,83 +176,47 @@ pub(super) fn forward<T: Float>(
     y.par_chunks_mut((part * image_out).max(1))
         .zip(winner_parts)
         .zip(x.par_chunks((part * s.image_in()).max(1)))
-        .for_each(|((y, winners), x)| forward_part(s, finish, (x, weight, bias), y, winners));
+        .for_each(|((y, winners), x)| forward_part(s, finish, (x, &kernels, bias), y, winners));
     (y, winners)
 }
 
 fn forward_part<T: Float>(
     s: &Sizes,
     finish: &Finish,
-    (x, weight, bias): (&[T], &[T], Option<&[T]>),
+    (x, kernels, bias): (&[T], &[T], Option<&[T]>),
     y: &mut [T],
     winners: &mut [u32],
 ) {
     let (depth, places, channels) = (s.patches.depth(), s.patches.places(), s.group_out());
     let (group_y, together, apart) = (channels * finish.output(), s.together(), finish.is_apart());
-    let identity = s.patches.is_identity();
     let mut room = Room::take();
-    let [columns, product, planes, spread] = room.split([
-        if_needed(!identity, depth * together * places),
-        if_needed(apart || together > 1, channels * together * places),
-        if_needed(apart && together > 1, channels * places),
-        s.patches.room(together),
-    ]);
+    let sizes = [
+        if_needed(apart, together * channels * places),
+        s.room::<T>(),
+    ];
+    let [before, room] = room.split(sizes);
     for (block, x) in x.chunks(together * s.group_in()).enumerate() {
         let (item, count) = (block * together, x.len() / s.group_in());
         let first = item % s.groups * channels;
-        let width = count * places;
-        let columns = if identity {
-            Mat::new(x, depth, places)
-        } else {
-            gather(s, x, columns, spread)
-        };
-        let kernels = Mat::new(&weight[first * depth..], channels, depth);
-        let bias = bias.map(|bias| &bias[first..]);
-        let outputs = item * group_y..(item + count) * group_y;
-        let y = &mut y[outputs.clone()];
-        if !apart && count == 1 {
-            gemm(y, kernels, columns, false, s.spread());
-        } else {
-            gemm(product, kernels, columns, false, s.spread());
-        }
-        for (image, y) in y.chunks_exact_mut(group_y).enumerate() {
-            if !apart {
-                if count > 1 {
-                    take(product, (width, image * places), y, places);
-                }
-                add_bias(y, places, bias);
-                wide(
-                    #[inline(always)]
-                    || finish.in_place(y),
-                );
-                continue;
-            }
-            let planes = if count > 1 {
-                take(product, (width, image * places), planes, places);
-                &mut *planes
-            } else {
-                &mut *product
-            };
-            add_bias(planes, places, bias);
-            let winners = &mut winners[outputs.start + image * group_y..][..group_y];
+        let kernels = &kernels[first * depth..][..channels * depth];
+        let kernels = (kernels, bias.map(|bias| &bias[first..]));
+        let y = &mut y[item * group_y..][..count * group_y];
+        if apart {
+            let planes = &mut before[..count * channels * places];
+            s.down(kernels, x, planes, room);
+            let winners = &mut winners[item * group_y..][..count * group_y];
             wide(
                 #[inline(always)]
                 || finish.apart(planes, y, winners),
             );
+        } else {
+            s.down(kernels, x, y, room);
+            wide(
+                #[inline(always)]
+                || finish.in_place(y),
+            );
         }
     }
-}
-
-fn add_bias<T: Float>(planes: &mut [T], places: usize, bias: Option<&[T]>) {
-    let Some(bias) = bias else { return };
-    wide(
-        #[inline(always)]
-        || {
-            for (plane, &bias) in planes.chunks_exact_mut(places).zip(bias) {
-                plane.iter_mut().for_each(|p| *p += bias);
-            }
-        },
-    );
 }
 
 /// The gradients that are wanted.
@@ -268,7 +236,8 @@ pub(super) fn backward<T: Float>(
 ) -> Gradients<T> {
     let (part, image_out) = (s.part(), s.out * finish.output());
     let parts = s.batch.div_ceil(part);
-    let mut dx = vec![T::zero(); if want_x { s.batch * s.image_in() } else { 0 }];
+    let mut dx = vec![T::zero(); if_needed(want_x, s.batch * s.image_in())];
+    let turned = if want_x { s.turned(weight) } else { vec![] };
     // A part that keeps nothing of dx gets an empty piece of it.
     let mut dx_parts: Vec<&mut [T]> = dx.chunks_mut((part * s.image_in()).max(1)).collect();
     dx_parts.resize_with(parts, Default::default);
@@ -277,98 +246,86 @@ pub(super) fn backward<T: Float>(
         .zip(x.par_chunks((part * s.image_in()).max(1)))
         .enumerate()
         .map(|(index, (dx, x))| {
-            let mut dw = vec![T::zero(); if want_w { weight.len() } else { 0 }];
-            let mut db = vec![T::zero(); if want_b { s.out } else { 0 }];
+            let of_groups = s.groups * s.gradient_panels::<T>().len();
+            let mut dw = vec![T::zero(); if_needed(want_w, of_groups)];
+            let mut db = vec![T::zero(); if_needed(want_b, s.out)];
             let images = x.len() / s.image_in();
             let after = after.part(index * part * image_out, images * image_out);
-            backward_part(s, finish, (x, weight), &after, (dx, &mut dw, &mut db));
+            backward_part(s, finish, (x, &turned), &after, (dx, &mut dw, &mut db));
             (dw, db)
         })
         .unzip();
-    let add = |size: usize, parts: &[Vec<T>]| {
-        let mut total = vec![T::zero(); size];
-        parts.iter().for_each(|part| add_rows(&mut total, part));
-        total
-    };
     Gradients {
-        dw: want_w.then(|| add(weight.len(), &dw_parts)),
-        db: want_b.then(|| add(s.out, &db_parts)),
+        dw: want_w.then(|| s.gradient(&dw_parts)),
+        db: want_b.then(|| total(s.out, &db_parts)),
         dx: want_x.then_some(dx),
     }
+}
+
+/// The sum of all parts, in order.
+pub(super) fn total<T: Float>(size: usize, parts: &[Vec<T>]) -> Vec<T> {
+    let mut total = vec![T::zero(); size];
+    parts.iter().for_each(|part| add_rows(&mut total, part));
+    total
 }
 
 /// Gradients of one part of the batch; those not wanted are empty.
 fn backward_part<T: Float>(
     s: &Sizes,
     finish: &Finish,
-    (x, weight): (&[T], &[T]),
+    (x, turned): (&[T], &[T]),
     after: &After<'_, T>,
     (dx, dw, db): (&mut [T], &mut [T], &mut [T]),
 ) {
     let (depth, places, channels) = (s.patches.depth(), s.patches.places(), s.group_out());
     let (group_y, together) = (channels * finish.output(), s.together());
-    let identity = s.patches.is_identity();
+    let of_group = s.gradient_panels::<T>().len();
     let mut room = Room::take();
-    let [columns, planes, joint, spread] = room.split([
-        depth * together * places,
-        if_needed(!finish.is_nothing(), channels * places),
-        if_needed(together > 1, channels * together * places),
-        s.patches.room(together),
-    ]);
+    let before = if_needed(!finish.is_nothing(), together * channels * places);
+    let [before, room] = room.split([before, s.room::<T>()]);
     for (block, x) in x.chunks(together * s.group_in()).enumerate() {
         let (item, count) = (block * together, x.len() / s.group_in());
-        let first = item % s.groups * channels;
-        let weights = first * depth..(first + channels) * depth;
-        let width = count * places;
-        let mut alone: &[T] = &[];
-        for image in 0..count {
-            let after = after.part((item + image) * group_y, group_y);
-            alone = if finish.is_nothing() {
-                after.grad
-            } else {
-                wide(
-                    #[inline(always)]
-                    || finish.backward(&after, planes),
-                );
-                planes
-            };
-            if count > 1 {
-                put(alone, joint, (width, image * places), places);
-                alone = &[];
-            }
-        }
-        let grad = if count > 1 {
-            &joint[..channels * width]
+        let group = item % s.groups;
+        let after = after.part(item * group_y, count * group_y);
+        let planes = if finish.is_nothing() {
+            after.grad
         } else {
-            alone
-        };
-        if !db.is_empty() {
-            let rows = grad.chunks_exact(width);
-            let db = db[first..].iter_mut();
+            let planes = &mut before[..count * channels * places];
             wide(
                 #[inline(always)]
-                || db.zip(rows).for_each(|(b, row)| *b += sum(row)),
+                || finish.backward(&after, planes),
             );
-        }
-        let grad = Mat::new(grad, channels, width);
-        if !dw.is_empty() {
-            let columns = if identity {
-                Mat::new(x, depth, places)
-            } else {
-                gather(s, x, columns, spread)
-            };
-            let dw = &mut dw[weights.clone()];
-            gemm(dw, grad, columns.t(), true, s.spread());
-        }
-        if !dx.is_empty() {
-            let kernels = Mat::new(&weight[weights], channels, depth).t();
-            let dx = &mut dx[item * s.group_in()..][..x.len()];
-            if identity {
-                gemm(dx, kernels, grad, false, s.spread());
-            } else {
-                gemm(columns, kernels, grad, false, s.spread());
-                scatter_add(s, columns, dx, spread);
+            planes
+        };
+        if !db.is_empty() {
+            let db = &mut db[group * channels..][..channels];
+            for planes in planes.chunks_exact(channels * places) {
+                add_sums(db, planes, places);
             }
         }
+        if !dw.is_empty() {
+            s.outer(x, planes, &mut dw[group * of_group..][..of_group], room);
+        }
+        if !dx.is_empty() {
+            let turned = &turned[group * channels * depth..][..channels * depth];
+            s.up(
+                turned,
+                planes,
+                &mut dx[item * s.group_in()..][..x.len()],
+                room,
+            );
+        }
     }
+}
+
+/// Adds the sum of every plane.
+pub(super) fn add_sums<T: Float>(sums: &mut [T], planes: &[T], places: usize) {
+    let planes = planes.chunks_exact(places);
+    wide(
+        #[inline(always)]
+        || {
+            let pairs = sums.iter_mut().zip(planes);
+            pairs.for_each(|(total, plane)| *total += sum(plane));
+        },
+    );
 }

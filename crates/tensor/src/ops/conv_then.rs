@@ -1,25 +1,34 @@
-//! What may follow a convolution in the same op: ReLU, max pooling, or both.
+//! What may follow a convolution in the same op: ReLU, max pooling, or both; or leaky ReLU.
 //!
 //! `y = max_pool(relu(conv(x)))`. A picture's planes are rectified and pooled while they are in
 //! the cache, so the convolution's own output, the largest tensor of a small network, is never
 //! stored. ReLU is monotone, so it runs after the pool, on fewer numbers: the values are the
 //! same, and so are the gradients, because where the largest value of a window is not above 0
-//! no gradient passes either way.
+//! no gradient passes either way. Rounding after another slope could make ties of what was none.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 
+use super::activation::{leak, leak_back, leaky};
 use super::max_pool::{Plane, max_pool2d};
-use super::relu;
 use super::window::Pool2dParams;
 use crate::kernel::Float;
 
 /// Ops after a convolution, in this order.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Then {
-    /// Whether negative values become 0.
-    pub relu: bool,
-    /// Max pooling.
+    /// What negative values are multiplied by, 0 or more: 0 for ReLU, default 1.
+    pub slope: f64,
+    /// Max pooling; with a slope of 0 or 1.
     pub max_pool: Option<Pool2dParams>,
+}
+
+impl Default for Then {
+    fn default() -> Self {
+        Self {
+            slope: 1.0,
+            max_pool: None,
+        }
+    }
 }
 
 impl Then {
@@ -33,9 +42,17 @@ impl Then {
 
     /// The same, ready for planes of this size.
     pub(super) fn finish(&self, planes: (usize, usize)) -> Result<Finish> {
+        let pools = self.slope == 0.0 || self.slope == 1.0;
+        // The sign of the output has to tell that of what came before.
+        let known = self.slope >= 0.0 && self.slope.is_finite();
+        if !known || self.max_pool.is_some() && !pools {
+            bail!(
+                "conv2d: expected a slope of 0 or more, and of 0 or 1 before a pool, got {self:?}"
+            );
+        }
         let pool = self.max_pool.as_ref();
         Ok(Finish {
-            relu: self.relu,
+            slope: self.slope,
             pool: pool.map(|pool| Plane::new(pool, planes)).transpose()?,
             plane: planes.0 * planes.1,
         })
@@ -43,7 +60,7 @@ impl Then {
 
     /// The same out of ops one after another.
     pub(super) fn composed(&self, planes: Tensor) -> Result<Tensor> {
-        let planes = if self.relu { relu(&planes)? } else { planes };
+        let planes = leaky(&planes, self.slope)?;
         match &self.max_pool {
             Some(pool) => max_pool2d(&planes, pool),
             None => Ok(planes),
@@ -53,7 +70,7 @@ impl Then {
 
 /// [`Then`] for planes of one size.
 pub(super) struct Finish {
-    relu: bool,
+    slope: f64,
     pool: Option<Plane>,
     plane: usize,
 }
@@ -96,14 +113,15 @@ impl Finish {
 
     /// Whether the gradient of the planes is that of the output.
     pub(super) fn is_nothing(&self) -> bool {
-        !self.relu && self.pool.is_none()
+        self.slope == 1.0 && self.pool.is_none()
     }
 
     /// Rectifies planes in place.
     #[inline(always)]
     pub(super) fn in_place<T: Float>(&self, planes: &mut [T]) {
-        if self.relu {
-            planes.iter_mut().for_each(|p| *p = rectify(*p));
+        if self.slope != 1.0 {
+            let slope = T::from_f64(self.slope);
+            planes.iter_mut().for_each(|p| *p = leak(*p, slope));
         }
     }
 
@@ -123,16 +141,10 @@ impl Finish {
     /// The gradient of the planes of one image.
     #[inline(always)]
     pub(super) fn backward<T: Float>(&self, after: &After<'_, T>, planes: &mut [T]) {
-        let passes = |y: T, grad: T| {
-            if !self.relu || y > T::zero() {
-                grad
-            } else {
-                T::zero()
-            }
-        };
+        let slope = T::from_f64(self.slope);
         let Some(pool) = &self.pool else {
             for ((plane, &y), &grad) in planes.iter_mut().zip(after.y).zip(after.grad) {
-                *plane = passes(y, grad);
+                *plane = leak_back(y, grad, slope);
             }
             return;
         };
@@ -144,13 +156,8 @@ impl Finish {
             .zip(after.winners.chunks_exact(pool.output));
         for (plane, ((y, grad), winners)) in planes.chunks_exact_mut(pool.input).zip(outputs) {
             for ((&y, &grad), &winner) in y.iter().zip(grad).zip(winners) {
-                plane[winner as usize] += passes(y, grad);
+                plane[winner as usize] += leak_back(y, grad, slope);
             }
         }
     }
-}
-
-/// NaN stays NaN.
-fn rectify<T: Float>(x: T) -> T {
-    if x <= T::zero() { T::zero() } else { x }
 }

@@ -1,13 +1,15 @@
 //! Patches of a picture as the columns of a matrix, and back: what turns convolution into gemm.
 //!
-//! For one image `(C, H, W)` and a `kh x kw` kernel, `columns` is `(C kh kw, H' W')`.
+//! For one image `(C, H, W)` and a `kh x kw` kernel, the matrix is `(C kh kw, H' W')`; those of several
+//! images stand side by side. It is made or read a row at a time.
 //!
 //! **Reference:** Kumar Chellapilla, Sidd Puri, Patrice Simard, "High performance convolutional
 //! neural networks for document processing", 2006.
 
+use std::array::from_fn;
 use std::ops::Range;
 
-use crate::kernel::Float;
+use crate::kernel::{BLOCK, Float, copy, wide};
 
 /// Sizes of a convolution over one group of one image.
 #[derive(Clone, Copy)]
@@ -32,96 +34,123 @@ impl Patches {
         self.output.0 * self.output.1
     }
 
-    /// Whether the image is its own column matrix.
-    pub(super) fn is_identity(&self) -> bool {
-        self.kernel == (1, 1) && self.stride == (1, 1) && self.padding == (0, 0)
-    }
-
     /// Elements that [`Patches::gather`] and [`Patches::scatter_add`] need to work on so many images.
     pub(super) fn room(&self, images: usize) -> usize {
-        if self.is_plain() {
+        let planes = if self.is_plain() {
             0
         } else {
-            self.pitch() + images * self.spread_plane()
+            (images + 1) * (self.spread_plane() + BLOCK)
+        };
+        images * self.places() + BLOCK + planes
+    }
+
+    /// Shows every row of the matrix, with its index: zeros where a patch hangs over the edge. Behind
+    /// it there is room for a block.
+    pub(super) fn gather<T: Float>(
+        &self,
+        images: &[T],
+        room: &mut [T],
+        mut show: impl FnMut(usize, &[T]),
+    ) {
+        let count = self.images(images.len());
+        let (row, room) = room.split_at_mut(count * self.places() + BLOCK);
+        let cells = self.cells(count);
+        for channel in 0..self.channels {
+            let planes = if self.is_plain() {
+                &images[channel * self.plane()..]
+            } else {
+                let (padded, spread) = room.split_at_mut(self.spread_plane() + BLOCK);
+                wide(
+                    #[inline(always)]
+                    || {
+                        for image in 0..count {
+                            let plane = &images[self.place(image, channel)];
+                            let place = image * self.spread_plane();
+                            self.spread(plane, padded, &mut spread[place..]);
+                        }
+                    },
+                );
+                spread
+            };
+            for (cell, lines) in cells.iter().enumerate() {
+                wide(
+                    #[inline(always)]
+                    || {
+                        // What is copied too much is copied over by the next.
+                        lines.walk(
+                            #[inline(always)]
+                            |at, from| copy(&mut row[at..], &planes[from..], lines.width),
+                        );
+                    },
+                );
+                show(channel * cells.len() + cell, row);
+            }
         }
     }
 
-    /// Writes the columns of images into a matrix, side by side, zeros where a patch hangs over the
-    /// edge.
-    #[inline(always)]
-    pub(super) fn gather<T: Float>(&self, images: &[T], columns: &mut [T], room: &mut [T]) {
-        let (places, width, plane) = (self.places(), self.output.1, self.plane());
-        let count = images.len() / (self.channels * plane);
-        let mut rows = columns.chunks_exact_mut(count * places);
+    /// Adds the elements of every row, which `fill` writes, to the places in the images that they came
+    /// from. Behind the row there is room for a block.
+    pub(super) fn scatter_add<T: Float>(
+        &self,
+        images: &mut [T],
+        room: &mut [T],
+        mut fill: impl FnMut(usize, &mut [T]),
+    ) {
+        let count = self.images(images.len());
+        let (row, room) = room.split_at_mut(count * self.places() + BLOCK);
+        let cells = self.cells(count);
+        let masks = T::MASKS;
+        let (_, masks) = masks.split_at(BLOCK - self.output.1 % BLOCK);
+        let Some(&mask) = masks.first_chunk::<BLOCK>() else {
+            return;
+        };
         for channel in 0..self.channels {
-            let (planes, size, apart) = if self.is_plain() {
-                (&images[channel * plane..], plane, self.channels * plane)
+            let sums = if self.is_plain() {
+                &mut images[channel * self.plane()..]
             } else {
-                let (padded, spread) = room.split_at_mut(self.pitch());
-                let planes = images
-                    .chunks_exact(plane)
-                    .skip(channel)
-                    .step_by(self.channels);
-                for (plane, spread) in planes.zip(spread.chunks_exact_mut(self.spread_plane())) {
-                    self.spread(plane, padded, spread);
-                }
-                (&*spread, self.spread_plane(), self.spread_plane())
+                let spread = &mut room[self.spread_plane() + BLOCK..];
+                spread[..count * self.spread_plane()].fill(T::zero());
+                spread
             };
-            self.cells(
-                #[inline(always)]
-                |first, pitch| {
-                    let Some(row) = rows.next() else { return };
-                    for image in 0..count {
-                        let plane = &planes[image * apart..][..size];
-                        let row = &mut row[image * places..];
-                        for oy in 0..self.output.0 {
-                            copy_line(&mut row[oy * width..], &plane[first + oy * pitch..], width);
-                        }
-                    }
-                },
-            );
-        }
-    }
-
-    /// Adds columns back to the places in the images that they came from.
-    #[inline(always)]
-    pub(super) fn scatter_add<T: Float>(&self, columns: &[T], images: &mut [T], room: &mut [T]) {
-        let (places, width, plane) = (self.places(), self.output.1, self.plane());
-        let count = images.len() / (self.channels * plane);
-        let mut rows = columns.chunks_exact(count * places);
-        for channel in 0..self.channels {
-            let (sums, size, apart) = if self.is_plain() {
-                (&mut images[channel * plane..], plane, self.channels * plane)
-            } else {
-                let spread = &mut room[self.pitch()..];
-                spread.fill(T::zero());
-                (spread, self.spread_plane(), self.spread_plane())
-            };
-            self.cells(
-                #[inline(always)]
-                |first, pitch| {
-                    let Some(row) = rows.next() else { return };
-                    for image in 0..count {
-                        let sums = &mut sums[image * apart..][..size];
-                        let row = &row[image * places..];
-                        for oy in 0..self.output.0 {
-                            add_line(&mut sums[first + oy * pitch..], &row[oy * width..], width);
-                        }
-                    }
-                },
-            );
+            for (cell, lines) in cells.iter().enumerate() {
+                fill(channel * cells.len() + cell, row);
+                wide(
+                    #[inline(always)]
+                    || {
+                        lines.walk(
+                            #[inline(always)]
+                            |from, at| add_line(&mut sums[at..], &row[from..], lines.width, &mask),
+                        );
+                    },
+                );
+            }
             if self.is_plain() {
                 continue;
             }
-            let (padded, spread) = room.split_at_mut(self.pitch());
-            let planes = images
-                .chunks_exact_mut(plane)
-                .skip(channel)
-                .step_by(self.channels);
-            for (plane, spread) in planes.zip(spread.chunks_exact_mut(self.spread_plane())) {
-                self.collect(spread, padded, plane);
-            }
+            let (padded, spread) = room.split_at_mut(self.spread_plane() + BLOCK);
+            wide(
+                #[inline(always)]
+                || {
+                    for image in 0..count {
+                        let plane = &mut images[self.place(image, channel)];
+                        let place = image * self.spread_plane();
+                        self.collect(&spread[place..], padded, plane);
+                    }
+                },
+            );
         }
+    }
+
+    /// Where the plane of a channel of an image stands.
+    #[inline(always)]
+    fn place(&self, image: usize, channel: usize) -> Range<usize> {
+        let first = (image * self.channels + channel) * self.plane();
+        first..first + self.plane()
+    }
+
+    /// How many images have so many elements.
+    fn images(&self, elements: usize) -> usize {
+        elements / (self.channels * self.plane())
     }
 
     /// Elements of a channel of an image.
@@ -130,7 +159,7 @@ impl Patches {
     }
 
     /// Elements of a plane with its padding, as far as patches read it.
-    fn spread_plane(&self) -> usize {
+    pub(super) fn spread_plane(&self) -> usize {
         let rows = (self.output.0 - 1) * self.stride.0 + (self.kernel.0 - 1) * self.dilation.0 + 1;
         rows * self.pitch()
     }
@@ -141,7 +170,7 @@ impl Patches {
     }
 
     /// Columns of a phase: those of a plane that leave the same rest when divided by the stride.
-    fn phase(&self) -> usize {
+    pub(super) fn phase(&self) -> usize {
         if self.is_plain() {
             self.input.1
         } else {
@@ -150,140 +179,86 @@ impl Patches {
     }
 
     /// Elements of a row, phase by phase.
-    fn pitch(&self) -> usize {
+    pub(super) fn pitch(&self) -> usize {
         self.stride.1 * self.phase()
     }
 
-    /// Visits the cells of the kernel: where the first line of outputs reads, and how far from each
-    /// other the lines do.
-    #[inline(always)]
-    fn cells(&self, mut visit: impl FnMut(usize, usize)) {
-        let (phase, pitch, stride) = (self.phase(), self.pitch(), self.stride);
-        for ky in 0..self.kernel.0 {
-            for kx in 0..self.kernel.1 {
-                let x = kx * self.dilation.1;
-                let y = ky * self.dilation.0;
-                let first = y * pitch + x % stride.1 * phase + x / stride.1;
-                visit(first, stride.0 * pitch);
-            }
+    /// The lines of outputs of each cell of the kernel, and where they read.
+    fn cells(&self, images: usize) -> Vec<Lines> {
+        let cells = (0..self.kernel.0).flat_map(|ky| (0..self.kernel.1).map(move |kx| (ky, kx)));
+        cells.map(|(ky, kx)| self.lines(ky, kx, images)).collect()
+    }
+
+    fn lines(&self, ky: usize, kx: usize, images: usize) -> Lines {
+        let (x, y) = (kx * self.dilation.1, ky * self.dilation.0);
+        let apart = if self.is_plain() {
+            self.channels * self.plane()
+        } else {
+            self.spread_plane()
+        };
+        Lines {
+            images,
+            count: self.output.0,
+            width: self.output.1,
+            first: y * self.pitch() + x % self.stride.1 * self.phase() + x / self.stride.1,
+            step: self.stride.0 * self.pitch(),
+            apart,
         }
-    }
-
-    /// Lays out a plane with its padding, phase by phase, so that the outputs of a line read
-    /// neighbours.
-    #[inline(always)]
-    fn spread<T: Float>(&self, plane: &[T], padded: &mut [T], spread: &mut [T]) {
-        let inside = self.inside();
-        padded.fill(T::zero());
-        for (y, row) in spread.chunks_exact_mut(padded.len()).enumerate() {
-            let Some(from) = self.line_of(y) else {
-                row.fill(T::zero());
-                continue;
-            };
-            padded[inside.clone()].copy_from_slice(&plane[from..][..inside.len()]);
-            match self.stride.1 {
-                1 => row.copy_from_slice(padded),
-                2 => in_pairs(row, padded, |even, odd, pair| {
-                    (*even, *odd) = (pair[0], pair[1])
-                }),
-                stride => {
-                    for (phase, row) in row.chunks_exact_mut(self.phase()).enumerate() {
-                        let groups = padded.chunks_exact(stride);
-                        row.iter_mut()
-                            .zip(groups)
-                            .for_each(|(to, from)| *to = from[phase]);
-                    }
-                }
-            }
-        }
-    }
-
-    /// The other way round, adding.
-    #[inline(always)]
-    fn collect<T: Float>(&self, spread: &mut [T], padded: &mut [T], plane: &mut [T]) {
-        let inside = self.inside();
-        for (y, row) in spread.chunks_exact_mut(padded.len()).enumerate() {
-            let Some(to) = self.line_of(y) else {
-                continue;
-            };
-            match self.stride.1 {
-                1 => padded.copy_from_slice(row),
-                2 => in_pairs(row, padded, |even, odd, pair| *pair = [*even, *odd]),
-                stride => {
-                    for (phase, row) in row.chunks_exact(self.phase()).enumerate() {
-                        let groups = padded.chunks_exact_mut(stride);
-                        groups.zip(row).for_each(|(to, &from)| to[phase] = from);
-                    }
-                }
-            }
-            let plane = &mut plane[to..][..inside.len()];
-            plane
-                .iter_mut()
-                .zip(&padded[inside.clone()])
-                .for_each(|(to, &from)| *to += from);
-        }
-    }
-
-    /// Where the padded row `y` stands in a plane, if it is no padding.
-    #[inline(always)]
-    fn line_of(&self, y: usize) -> Option<usize> {
-        let y = y.checked_sub(self.padding.0)?;
-        (y < self.input.0).then(|| y * self.input.1)
-    }
-
-    /// Which elements of a padded row that patches read are no padding.
-    #[inline(always)]
-    fn inside(&self) -> Range<usize> {
-        let end = (self.padding.1 + self.input.1).min(self.pitch());
-        self.padding.1.min(end)..end
     }
 }
 
-/// `visit` of the two phases of a row and of their pairs: a loop that vectorises, for the commonest
-/// stride but 1.
-#[inline(always)]
-fn in_pairs<T: Float>(
-    row: &mut [T],
-    padded: &mut [T],
-    visit: impl Fn(&mut T, &mut T, &mut [T; 2]),
-) {
-    let (even, odd) = row.split_at_mut(row.len() / 2);
-    let phases = even.iter_mut().zip(odd);
-    for ((even, odd), pair) in phases.zip(padded.as_chunks_mut::<2>().0) {
-        visit(even, odd, pair);
+/// The lines of one row of the matrix: they stand one after another there, and apart in the planes.
+#[derive(Clone, Copy)]
+struct Lines {
+    images: usize,
+    /// Lines of an image.
+    count: usize,
+    width: usize,
+    /// Where in a plane the first begins, and how far behind the next does.
+    first: usize,
+    step: usize,
+    /// How far planes are from each other.
+    apart: usize,
+}
+
+impl Lines {
+    /// Where each line begins in the row, and in the planes.
+    #[inline(always)]
+    fn walk(&self, mut visit: impl FnMut(usize, usize)) {
+        for image in 0..self.images {
+            let mut at = image * self.count * self.width;
+            let mut place = image * self.apart + self.first;
+            for _ in 0..self.count {
+                visit(at, place);
+                at += self.width;
+                place += self.step;
+            }
+        }
     }
 }
 
-/// Elements that a line is taken by. Many lines are but a few elements long, and shorter blocks
-/// for their ends would take most of the time.
-const BLOCK: usize = 8;
-
-/// Copies `width` elements, and perhaps some more: lines behind are copied later.
+/// Adds `width` elements; `mask` is that of the elements behind the last whole block.
 #[inline(always)]
-fn copy_line<T: Float>(to: &mut [T], from: &[T], width: usize) {
+fn add_line<T: Float>(to: &mut [T], from: &[T], width: usize, mask: &[T::Mask; BLOCK]) {
     let whole = width.next_multiple_of(BLOCK);
     if to.len() >= whole && from.len() >= whole {
-        let from = from[..whole].as_chunks::<BLOCK>().0;
-        let to = to[..whole].as_chunks_mut::<BLOCK>().0;
-        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-    } else {
-        to[..width].copy_from_slice(&from[..width]);
-    }
-}
-
-/// Adds `width` elements.
-#[inline(always)]
-fn add_line<T: Float>(to: &mut [T], from: &[T], width: usize) {
-    let whole = width.next_multiple_of(BLOCK);
-    if to.len() >= whole && from.len() >= whole {
-        let from = from[..whole].as_chunks::<BLOCK>().0;
-        let to = to[..whole].as_chunks_mut::<BLOCK>().0;
-        for (block, (to, from)) in to.iter_mut().zip(from).enumerate() {
-            let end = width - block * BLOCK;
-            // All of a block is read before any of it is written, so nothing can be in the way.
-            *to = std::array::from_fn(
+        let (from, _) = from[..whole].as_chunks::<BLOCK>();
+        let (to, _) = to[..whole].as_chunks_mut::<BLOCK>();
+        let blocks = width / BLOCK;
+        // All of a block is read before any of it is written, so nothing can be in the way of
+        // vectors.
+        for (to, from) in to[..blocks].iter_mut().zip(from) {
+            let (sums, more) = (*to, *from);
+            *to = from_fn(
                 #[inline(always)]
-                |i| to[i] + if i < end { from[i] } else { T::zero() },
+                |i| sums[i] + more[i],
+            );
+        }
+        if let (Some(to), Some(from)) = (to.get_mut(blocks), from.get(blocks)) {
+            let (sums, more, mask) = (*to, *from, *mask);
+            *to = from_fn(
+                #[inline(always)]
+                |i| sums[i] + more[i].masked(mask[i]),
             );
         }
     } else {
@@ -329,12 +304,17 @@ mod tests {
             let size = 2 * h * w;
             let images: Vec<f64> = (0..2 * size).map(|i| i as f64 + 1.0).collect();
             let places = patches.places();
-            let mut columns = vec![f64::NAN; patches.depth() * 2 * places];
+            let width = 2 * places;
+            let mut columns = vec![f64::NAN; patches.depth() * width];
             let mut room = vec![f64::NAN; patches.room(2)];
-            patches.gather(&images, &mut columns, &mut room);
+            patches.gather(&images, &mut room, |index, row| {
+                columns[index * width..][..width].copy_from_slice(&row[..width]);
+            });
             let mut back = vec![0.0; images.len()];
             let mut expected_back = vec![0.0; images.len()];
-            patches.scatter_add(&columns, &mut back, &mut room);
+            patches.scatter_add(&mut back, &mut room, |index, row| {
+                row[..width].copy_from_slice(&columns[index * width..][..width]);
+            });
             for row in 0..patches.depth() {
                 let (c, ky, kx) = (row / 6, row / 2 % 3, row % 2);
                 for (image, oy, ox) in (0..2 * places)

@@ -6,9 +6,8 @@
 use rayon::prelude::*;
 
 use crate::kernel::{Float, Mat, Spread, gemm};
-
-/// Below this many multiply-adds, handing work to the pool costs more than it saves.
-const SMALL: usize = 1 << 18;
+use crate::micro_kernel::Left;
+use crate::panels::Panels;
 
 /// The right factor of the products of a walk, `(K, N)`.
 enum Factor<'a, T> {
@@ -21,8 +20,7 @@ enum Factor<'a, T> {
 /// [`Factor`] and its sizes.
 pub(super) struct Products<'a, T> {
     factor: Factor<'a, T>,
-    rows: usize,
-    cols: usize,
+    sizes: Panels,
 }
 
 impl<'a, T: Float> Products<'a, T> {
@@ -35,44 +33,37 @@ impl<'a, T: Float> Products<'a, T> {
         left: usize,
         count: usize,
     ) -> Self {
+        let sizes = Panels::new::<T>(rows, cols);
         let factor = if count > 1 && rows > 0 {
-            let data = panels(matrix, (rows, cols), turn);
-            let products = vec![T::zero(); data.len() / rows * left];
-            Factor::Panels(data, products)
+            let products = vec![T::zero(); Panels::new::<T>(left, cols).len()];
+            Factor::Panels(panels(matrix, sizes, turn), products)
         } else if turn {
             Factor::AsIs(Mat::new(matrix, cols, rows).t())
         } else {
             Factor::AsIs(Mat::new(matrix, rows, cols))
         };
-        Self { factor, rows, cols }
+        Self { factor, sizes }
     }
 
     /// `c = left · matrix`, or `c += left · matrix` if `accumulate`.
     pub(super) fn product(&mut self, c: &mut [T], left: Mat<'_, T>, accumulate: bool) {
-        let (rows, cols, width) = (self.rows, self.cols, T::width());
         let (data, products) = match &mut self.factor {
             Factor::AsIs(matrix) => return gemm(c, left, *matrix, accumulate, Spread::Pool),
             Factor::Panels(data, products) => (data, products),
         };
-        let (left, stride) = left.in_rows();
-        let height = c.len() / cols;
-        let products = &mut products[..data.len() / rows * height];
-        let multiply = |(out, panel): (&mut [T], &[T])| T::times_panel(out, (left, stride), panel);
-        if height * rows * cols <= SMALL {
-            let panels = products.chunks_mut(height * width);
-            panels.zip(data.chunks(rows * width)).for_each(multiply);
-        } else {
-            let panels = products.par_chunks_mut(height * width);
-            panels.zip(data.par_chunks(rows * width)).for_each(multiply);
-        }
+        let cols = self.sizes.cols;
+        let of_product = Panels::new::<T>(c.len() / cols, cols);
+        let out = (products.as_mut_slice(), of_product.rows);
+        let (rows, stride) = left.in_rows();
+        self.sizes
+            .product(out, Left::Rows(rows, stride), data, false, Spread::Pool);
         for (row, c) in c.chunks_exact_mut(cols).enumerate() {
-            let pieces = products.chunks_exact(height * width);
-            for (c, piece) in c.chunks_mut(width).zip(pieces) {
-                let piece = &piece[row * width..][..c.len()];
+            let pieces = of_product.row(products, row);
+            for (c, piece) in c.chunks_mut(of_product.width()).zip(pieces) {
                 if accumulate {
                     c.iter_mut().zip(piece).for_each(|(c, &p)| *c += p);
                 } else {
-                    c.copy_from_slice(piece);
+                    c.copy_from_slice(&piece[..c.len()]);
                 }
             }
         }
@@ -80,17 +71,17 @@ impl<'a, T: Float> Products<'a, T> {
 }
 
 /// The matrix panel by panel.
-fn panels<T: Float>(matrix: &[T], (rows, cols): (usize, usize), turn: bool) -> Vec<T> {
+fn panels<T: Float>(matrix: &[T], sizes: Panels, turn: bool) -> Vec<T> {
+    let Panels { rows, cols, .. } = sizes;
     let (row_stride, col_stride) = if turn { (1, rows) } else { (cols, 1) };
-    let width = T::width();
-    let mut data = vec![T::zero(); cols.div_ceil(width) * width * rows];
-    let panels = data.par_chunks_mut(rows * width).enumerate();
-    panels.for_each(|(panel, data)| {
-        let first = panel * width;
+    let mut data = vec![T::zero(); sizes.len()];
+    let panels = data.par_chunks_mut(sizes.panel()).enumerate();
+    panels.for_each(|(index, panel)| {
+        let first = index * sizes.width();
         let from = &matrix[first * col_stride..];
-        let width_here = width.min(cols - first);
-        for (row, data) in data.chunks_exact_mut(width).enumerate() {
-            for (col, value) in data[..width_here].iter_mut().enumerate() {
+        let width = panel.len() / rows;
+        for (row, data) in panel.chunks_exact_mut(width).enumerate() {
+            for (col, value) in data.iter_mut().take(cols - first).enumerate() {
                 *value = from[row * row_stride + col * col_stride];
             }
         }

@@ -1,0 +1,265 @@
+//! A product with one panel: what [`crate::panels`] is made of.
+//!
+//! The sums of up to [`TALL`] rows stay in registers while a panel is read from one end to the other,
+//! with fused multiply-adds.
+
+use std::array::from_fn;
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// Rows whose sums are in registers at a time.
+pub(crate) const TALL: usize = 6;
+
+/// Rows of a panel that are multiplied at a time, few enough for the nearest cache.
+const DEEP: usize = 128;
+
+/// What products in panels need of a float type; only `f32` and `f64` have it.
+pub trait Panelled: Sized + Copy + 'static {
+    /// Columns that a register of this processor holds, and how many registers a panel's row.
+    fn lanes() -> (usize, usize);
+
+    /// `out = left · panel`, or `out += left · panel` if `more`, of a panel with rows of so many
+    /// registers; `out` is as wide.
+    fn times_panel(
+        out: &mut [Self],
+        left: Left<'_, Self>,
+        panel: &[Self],
+        registers: usize,
+        more: bool,
+    );
+}
+
+/// A left factor.
+#[derive(Debug, Clone, Copy)]
+pub enum Left<'a, T> {
+    /// Rows that begin so many elements after each other.
+    Rows(&'a [T], usize),
+    /// What [`tiles`](crate::panels::tiles) makes, for a matrix that takes part in many products: without jumps from row
+    /// to row.
+    Tiles(&'a [T]),
+}
+
+/// Operations of whole registers.
+trait Lanes<S: Simd>: Copy + Default {
+    type V: Copy;
+    fn of(values: &[Self]) -> &[Self::V];
+    fn of_mut(values: &mut [Self]) -> &mut [Self::V];
+    fn splat(simd: S, value: Self) -> Self::V;
+    fn mul_add(simd: S, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+}
+
+struct Product<'a, T> {
+    out: &'a mut [T],
+    left: Left<'a, T>,
+    panel: &'a [T],
+    registers: usize,
+    more: bool,
+}
+
+struct Width;
+
+/// Registers that a row of a panel fills: with the sums, no more than the processor has.
+const fn registers<S: Simd>() -> usize {
+    match size_of::<S::f32s>() {
+        16 | 64 => 4,
+        _ => 2,
+    }
+}
+
+impl WithSimd for Width {
+    type Output = (usize, usize);
+
+    /// In bytes, and how many of them.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> (usize, usize) {
+        (size_of::<S::f32s>(), registers::<S>())
+    }
+}
+
+impl<T> Product<'_, T> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S)
+    where
+        T: Lanes<S>,
+    {
+        // Not more than there are, or they would be compiled in vain.
+        match (registers::<S>(), self.registers) {
+            (4, 4) => self.by_depth::<S, 4>(simd),
+            (4, 3) => self.by_depth::<S, 3>(simd),
+            (_, 2) => self.by_depth::<S, 2>(simd),
+            _ => self.by_depth::<S, 1>(simd),
+        }
+    }
+
+    #[inline(always)]
+    fn by_depth<S: Simd, const N: usize>(self, simd: S)
+    where
+        T: Lanes<S>,
+    {
+        let panel = T::of(self.panel).as_chunks::<N>().0;
+        let out = T::of_mut(self.out).as_chunks_mut::<N>().0;
+        // As many rows in every tile as can be.
+        let tall = match self.left {
+            Left::Rows(..) => out.len().div_ceil(out.len().div_ceil(TALL).max(1)).max(1),
+            Left::Tiles(_) => TALL,
+        };
+        for (part, rows) in panel.chunks(DEEP).enumerate() {
+            let place = Place {
+                first: part * DEEP,
+                depth: panel.len(),
+                fresh: part == 0 && !self.more,
+            };
+            for (tile, out) in out.chunks_mut(tall).enumerate() {
+                let row = tile * tall;
+                match out.len() {
+                    1 => tile_of::<S, T, 1, N>(simd, out, self.left, rows, row, place),
+                    2 => tile_of::<S, T, 2, N>(simd, out, self.left, rows, row, place),
+                    3 => tile_of::<S, T, 3, N>(simd, out, self.left, rows, row, place),
+                    4 => tile_of::<S, T, 4, N>(simd, out, self.left, rows, row, place),
+                    5 => tile_of::<S, T, 5, N>(simd, out, self.left, rows, row, place),
+                    _ => tile_of::<S, T, TALL, N>(simd, out, self.left, rows, row, place),
+                }
+            }
+        }
+    }
+}
+
+/// Which part of the inner dimension a tile is multiplied by.
+#[derive(Clone, Copy)]
+struct Place {
+    first: usize,
+    /// All of the inner dimension.
+    depth: usize,
+    /// Whether the sums begin here, from 0.
+    fresh: bool,
+}
+
+/// The sums of `R` rows from `row` on.
+#[inline(always)]
+fn tile_of<S: Simd, T: Lanes<S>, const R: usize, const N: usize>(
+    simd: S,
+    out: &mut [[T::V; N]],
+    left: Left<'_, T>,
+    panel: &[[T::V; N]],
+    row: usize,
+    place: Place,
+) {
+    match left {
+        Left::Rows(left, stride) => {
+            let rows: [&[T]; R] = from_fn(|r| {
+                let first = (row + r) * stride + place.first;
+                &left[first..first + panel.len()]
+            });
+            let left = (0..panel.len()).map(
+                #[inline(always)]
+                |k| rows.map(|row| row[k]),
+            );
+            sums::<S, T, R, N>(simd, out, left, panel, place.fresh);
+        }
+        Left::Tiles(left) => {
+            let left = &left[row * place.depth + place.first * R..][..panel.len() * R];
+            let left = left.as_chunks::<R>().0.iter().copied();
+            sums::<S, T, R, N>(simd, out, left, panel, place.fresh);
+        }
+    }
+}
+
+/// Adds the products of the columns of `left` with the rows of a panel: to 0 if `fresh`, else to
+/// what is there.
+#[inline(always)]
+fn sums<S: Simd, T: Lanes<S>, const R: usize, const N: usize>(
+    simd: S,
+    out: &mut [[T::V; N]],
+    left: impl Iterator<Item = [T; R]>,
+    panel: &[[T::V; N]],
+    fresh: bool,
+) {
+    let zero = [T::splat(simd, T::default()); N];
+    let mut sums: [[T::V; N]; R] = from_fn(|r| if fresh { zero } else { out[r] });
+    for (left, row) in left.zip(panel) {
+        for (sums, left) in sums.iter_mut().zip(left) {
+            let left = T::splat(simd, left);
+            for (sum, &value) in sums.iter_mut().zip(row) {
+                *sum = T::mul_add(simd, left, value, *sum);
+            }
+        }
+    }
+    out[..R].copy_from_slice(&sums);
+}
+
+macro_rules! panelled {
+    ($T:ty, $V:ident, $of:ident, $of_mut:ident, $splat:ident, $mul_add:ident) => {
+        impl<S: Simd> Lanes<S> for $T {
+            type V = S::$V;
+
+            #[inline(always)]
+            fn of(values: &[Self]) -> &[Self::V] {
+                S::$of(values).0
+            }
+
+            #[inline(always)]
+            fn of_mut(values: &mut [Self]) -> &mut [Self::V] {
+                S::$of_mut(values).0
+            }
+
+            #[inline(always)]
+            fn splat(simd: S, value: Self) -> Self::V {
+                simd.$splat(value)
+            }
+
+            #[inline(always)]
+            fn mul_add(simd: S, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+                simd.$mul_add(a, b, c)
+            }
+        }
+
+        impl WithSimd for Product<'_, $T> {
+            type Output = ();
+
+            #[inline(always)]
+            fn with_simd<S: Simd>(self, simd: S) {
+                self.run(simd);
+            }
+        }
+
+        impl Panelled for $T {
+            fn lanes() -> (usize, usize) {
+                let (bytes, registers) = Arch::new().dispatch(Width);
+                (bytes / size_of::<Self>(), registers)
+            }
+
+            fn times_panel(
+                out: &mut [Self],
+                left: Left<'_, Self>,
+                panel: &[Self],
+                registers: usize,
+                more: bool,
+            ) {
+                Arch::new().dispatch(Product {
+                    out,
+                    left,
+                    panel,
+                    registers,
+                    more,
+                });
+            }
+        }
+    };
+}
+
+panelled!(
+    f32,
+    f32s,
+    as_simd_f32s,
+    as_mut_simd_f32s,
+    splat_f32s,
+    mul_add_f32s
+);
+panelled!(
+    f64,
+    f64s,
+    as_simd_f64s,
+    as_mut_simd_f64s,
+    splat_f64s,
+    mul_add_f64s
+);

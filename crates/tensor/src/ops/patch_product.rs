@@ -1,0 +1,319 @@
+//! The products of a convolution over a few images, and of its transpose.
+//!
+//! With the patches `P(x)` of images as columns, planes `y` of as many places, and the weight `W`
+//! as a matrix of channels by the elements of a patch:
+//!
+//! | | | makes |
+//! | --- | --- | --- |
+//! | [`Sizes::down`] | `y = W P(x)` | a convolution; the input gradient of a transposed one |
+//! | [`Sizes::up`] | `x += P'(W' y)` | a transposed convolution; the input gradient of one |
+//! | [`Sizes::outer`] | `dW' += P(x) y'` | the weight gradient of both |
+//!
+//! `'` is the transpose: of patches, adding them to where they came from. All three are products
+//! with panels, which patches or planes are copied into as they are found, several images side by
+//! side, for few columns would waste registers.
+
+use std::array::from_fn;
+
+use rayon::prelude::*;
+
+use super::conv_kernel::Sizes;
+use crate::kernel::{BLOCK, CHUNK, Float, add_rows, copy, wide};
+use crate::micro_kernel::Left;
+use crate::panels::{Panels, tiles};
+use crate::room::{padded, split};
+
+impl Sizes {
+    /// Elements of the room that the products need for a block of [`Sizes::together`] images.
+    pub(super) fn room<T: Float>(&self) -> usize {
+        let (depth, channels) = (self.patches.depth(), self.group_out());
+        let width = self.together() * self.patches.places();
+        let panels = |rows, cols| Panels::new::<T>(rows, cols).len();
+        let planes = panels(channels, width).max(panels(width, channels));
+        let planes = planes.max(panels(self.patches.places(), depth));
+        padded([
+            panels(depth, width).max(depth * width + BLOCK),
+            planes,
+            width + BLOCK,
+            self.patches.room(self.together()),
+        ])
+    }
+
+    /// Whether patches are smaller than there are channels: of the two matrices that a weight gradient
+    /// is made of, the smaller one is turned.
+    fn turns_patches(&self) -> bool {
+        self.patches.depth() < self.group_out()
+    }
+
+    /// Sizes of a group's weight gradient as [`Sizes::outer`] makes it.
+    pub(super) fn gradient_panels<T: Float>(&self) -> Panels {
+        let (depth, channels) = (self.patches.depth(), self.group_out());
+        if self.turns_patches() {
+            Panels::new::<T>(channels, depth)
+        } else {
+            Panels::new::<T>(depth, channels)
+        }
+    }
+
+    /// Planes out of images of a group: its [`Sizes::kernels`] times their patches, plus `bias`.
+    pub(super) fn down<T: Float>(
+        &self,
+        (kernels, bias): (&[T], Option<&[T]>),
+        images: &[T],
+        planes: &mut [T],
+        room: &mut [T],
+    ) {
+        let (depth, places, channels) = (
+            self.patches.depth(),
+            self.patches.places(),
+            self.group_out(),
+        );
+        let width = planes.len() / channels;
+        let columns = Panels::new::<T>(depth, width);
+        let product = Panels::new::<T>(channels, width);
+        let sizes = [
+            columns.len(),
+            product.len(),
+            width + BLOCK,
+            self.patches.room(width / places),
+        ];
+        let [data, out, row, room] = split(room, sizes);
+        self.patches.gather(images, room, |index, row| {
+            wide(
+                #[inline(always)]
+                || columns.put(data, index, row),
+            );
+        });
+        columns.product(
+            (out, channels),
+            Left::Tiles(kernels),
+            data,
+            false,
+            self.spread(),
+        );
+        wide(
+            #[inline(always)]
+            || {
+                for channel in 0..channels {
+                    product.take(out, channel, row);
+                    let bias = bias.map_or(T::zero(), |bias| bias[channel]);
+                    let planes = planes.chunks_exact_mut(places).skip(channel);
+                    let planes = planes.step_by(channels).zip(row.chunks_exact(places));
+                    for (plane, values) in planes {
+                        let plane = plane.iter_mut().zip(values);
+                        plane.for_each(|(p, &value)| *p = value + bias);
+                    }
+                }
+            },
+        );
+    }
+
+    /// Adds to images of a group what their planes become under the transpose; `turned` are
+    /// its [`Sizes::turned`].
+    pub(super) fn up<T: Float>(
+        &self,
+        turned: &[T],
+        planes: &[T],
+        images: &mut [T],
+        room: &mut [T],
+    ) {
+        let (depth, places, channels) = (
+            self.patches.depth(),
+            self.patches.places(),
+            self.group_out(),
+        );
+        let width = planes.len() / channels;
+        let columns = Panels::new::<T>(depth, width);
+        let panels = Panels::new::<T>(channels, width);
+        let sizes = [
+            columns.len(),
+            panels.len(),
+            width + BLOCK,
+            self.patches.room(width / places),
+        ];
+        let [out, data, row, room] = split(room, sizes);
+        wide(
+            #[inline(always)]
+            || {
+                for channel in 0..channels {
+                    for image in 0..width / places {
+                        let plane = &planes[(image * channels + channel) * places..];
+                        copy(&mut row[image * places..], plane, places);
+                    }
+                    panels.put(data, channel, row);
+                }
+            },
+        );
+        panels.product(
+            (out, depth),
+            Left::Tiles(turned),
+            data,
+            false,
+            self.spread(),
+        );
+        self.patches.scatter_add(images, room, |index, row| {
+            wide(
+                #[inline(always)]
+                || columns.take(out, index, row),
+            );
+        });
+    }
+
+    /// Adds the weight gradient of images and planes of a group, in panels, and turned unless
+    /// [`Sizes::turns_patches`].
+    pub(super) fn outer<T: Float>(
+        &self,
+        images: &[T],
+        planes: &[T],
+        gradient: &mut [T],
+        room: &mut [T],
+    ) {
+        let (depth, places, channels) = (
+            self.patches.depth(),
+            self.patches.places(),
+            self.group_out(),
+        );
+        let width = planes.len() / channels;
+        let panels = if self.turns_patches() {
+            Panels::new::<T>(places, depth)
+        } else {
+            Panels::new::<T>(width, channels)
+        };
+        let sizes = [
+            depth * width + BLOCK,
+            panels.len(),
+            self.patches.room(width / places),
+        ];
+        let [columns, data, room] = split(room, sizes);
+        self.patches.gather(images, room, |index, row| {
+            wide(
+                #[inline(always)]
+                || copy(&mut columns[index * width..], row, width),
+            );
+        });
+        let planes = planes.chunks_exact(channels * places).enumerate();
+        let spread = self.spread();
+        if self.turns_patches() {
+            for (image, planes) in planes {
+                let columns = (&columns[image * places..], width);
+                put_turned(panels, data, 0, columns, places);
+                let left = Left::Rows(planes, places);
+                panels.product((gradient, channels), left, data, true, spread);
+            }
+        } else {
+            for (image, planes) in planes {
+                put_turned(panels, data, image * places, (planes, places), places);
+            }
+            let left = Left::Rows(columns, width);
+            panels.product((gradient, depth), left, data, true, spread);
+        }
+    }
+
+    /// The kernels of every group for [`Sizes::down`].
+    pub(super) fn kernels<T: Float>(&self, weight: &[T]) -> Vec<T> {
+        let (depth, channels) = (self.patches.depth(), self.group_out());
+        self.tiles(weight, (depth, 1), (channels, depth))
+    }
+
+    /// The kernels of every group for [`Sizes::up`].
+    pub(super) fn turned<T: Float>(&self, weight: &[T]) -> Vec<T> {
+        let (depth, channels) = (self.patches.depth(), self.group_out());
+        self.tiles(weight, (1, depth), (depth, channels))
+    }
+
+    fn tiles<T: Float>(
+        &self,
+        weight: &[T],
+        strides: (usize, usize),
+        sizes: (usize, usize),
+    ) -> Vec<T> {
+        let mut made = vec![T::zero(); weight.len()];
+        let groups = made.chunks_exact_mut(sizes.0 * sizes.1);
+        for (made, kernels) in groups.zip(weight.chunks_exact(sizes.0 * sizes.1)) {
+            tiles(made, kernels, strides, sizes);
+        }
+        made
+    }
+
+    /// The weight gradient, out of its parts: each has that of every group.
+    pub(super) fn gradient<T: Float>(&self, parts: &[Vec<T>]) -> Vec<T> {
+        let (depth, channels) = (self.patches.depth(), self.group_out());
+        let panels = self.gradient_panels::<T>();
+        let mut total = vec![T::zero(); self.groups * panels.len()];
+        total
+            .par_chunks_mut(CHUNK)
+            .enumerate()
+            .for_each(|(chunk, total)| {
+                for part in parts {
+                    add_rows(total, &part[chunk * CHUNK..][..total.len()]);
+                }
+            });
+        let mut dw = vec![T::zero(); self.groups * channels * depth];
+        let groups = dw.chunks_exact_mut(channels * depth);
+        for (dw, total) in groups.zip(total.chunks_exact(panels.len())) {
+            if self.turns_patches() {
+                let kernels = dw.chunks_exact_mut(depth).enumerate();
+                kernels.for_each(|(channel, kernel)| panels.take(total, channel, kernel));
+                continue;
+            }
+            let kernels = dw.par_chunks_mut(panels.width() * depth);
+            let kernels = kernels.zip(total.par_chunks(panels.panel()));
+            kernels.for_each(|(kernels, panel)| {
+                let (here, across) = (kernels.len() / depth, panel.len() / depth);
+                turn((panel, across), (kernels, depth), (depth, here));
+            });
+        }
+        dw
+    }
+}
+
+/// Writes the columns of a matrix as rows from `first` on; its rows begin `stride` after each other.
+fn put_turned<T: Float>(
+    panels: Panels,
+    data: &mut [T],
+    first: usize,
+    (from, stride): (&[T], usize),
+    cols: usize,
+) {
+    let all = data[..panels.len()].chunks_mut(panels.panel());
+    for (index, panel) in all.enumerate() {
+        let (row, across) = (index * panels.width(), panel.len() / panels.rows);
+        let rows = across.min(panels.cols - row);
+        let to = &mut panel[first * across..];
+        turn((&from[row * stride..], stride), (to, across), (rows, cols));
+    }
+}
+
+/// Writes the columns of a matrix of so many rows and columns as rows. The rows of both begin as
+/// many elements after each other as stand beside them.
+fn turn<T: Float>(
+    (from, from_stride): (&[T], usize),
+    (to, to_stride): (&mut [T], usize),
+    (rows, cols): (usize, usize),
+) {
+    /// As many elements as share a line of the cache are written together.
+    const TOGETHER: usize = 16;
+    for first in (0..rows).step_by(TOGETHER) {
+        let from = &from[first * from_stride..];
+        if first + TOGETHER > rows {
+            for row in 0..rows - first {
+                for col in 0..cols {
+                    to[col * to_stride + first + row] = from[row * from_stride + col];
+                }
+            }
+            continue;
+        }
+        wide(
+            #[inline(always)]
+            || {
+                let rows: [&[T]; TOGETHER] = from_fn(|row| &from[row * from_stride..][..cols]);
+                for col in 0..cols {
+                    let to = &mut to[col * to_stride + first..][..TOGETHER];
+                    for (to, row) in to.iter_mut().zip(&rows) {
+                        *to = row[col];
+                    }
+                }
+            },
+        );
+    }
+}
