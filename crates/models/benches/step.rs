@@ -1,7 +1,8 @@
 //! Whole training steps as a recipe makes them: loading, forward, loss, backward, update, metrics.
 //! `mission`: the CNN entry's first network. `language`: LSTMs of Zaremba's small and medium sizes
 //! over 10,000 words, without dropout and clipping. `translate`: the attention translator of
-//! Multi30k, 64 pairs of 15 words over a joint vocabulary of 8,000.
+//! Multi30k, 64 pairs of 15 words over a joint vocabulary of 8,000; `luong`: with attention after the
+//! decoder, two vocabularies, and no dropout.
 #![allow(
     clippy::unwrap_used,
     reason = "a benchmark that fails has nothing to measure"
@@ -49,7 +50,14 @@ fn main() {
             });
         }
         group.throughput(Throughput::Elements((PAIRS * WORDS) as u64));
-        group.bench_function("translate", |b| b.iter_custom(train_translator));
+        for (name, attention) in [
+            ("translate", AttentionKind::Additive),
+            ("luong", AttentionKind::General),
+        ] {
+            group.bench_function(name, |b| {
+                b.iter_custom(|steps| train_translator(attention, steps));
+            });
+        }
         group.finish();
         criterion.final_summary();
     });
@@ -129,25 +137,27 @@ const PAIRS: usize = 64;
 const WORDS: usize = 15;
 
 /// The time of `steps` steps of a new translator on random words.
-fn train_translator(steps: u64) -> Duration {
+fn train_translator(attention: AttentionKind, steps: u64) -> Duration {
+    // The network that is usual with each: vocabularies and the last layer in common, or not.
+    let joint = attention == AttentionKind::Additive;
     let store = ParamStore::new(DType::F32, &Device::Cpu).with_seed(42);
     let config = Seq2SeqConfig {
         source_vocab: 8_000,
         target_vocab: 8_000,
-        shared: true,
+        shared: joint,
         embedding: 256,
         cell: Cell::Gru,
         encoder_hidden: 256,
         hidden: 512,
-        attention: AttentionKind::Additive,
+        attention,
         coverage: false,
         attention_size: 512,
         readout: true,
-        tied: true,
-        dropout: 0.3,
+        tied: joint,
+        dropout: if joint { 0.3 } else { 0.0 },
     };
     let model = Seq2Seq::new(&config, &store.root()).unwrap();
-    let task = Translate::new(Arc::new(model), 0.1);
+    let task = Translate::new(Arc::new(model), if joint { 0.1 } else { 0.0 });
     let mut trainer = Trainer::new(&store, task, Adam::default()).unwrap();
 
     let mut rng = Generator::keyed(42, &[]);
