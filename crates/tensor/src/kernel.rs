@@ -167,9 +167,18 @@ pub(crate) fn zip<T: Float>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Copy + Syn
     })
 }
 
+/// `len` zeros, written in parallel.
+pub(crate) fn zeros<T: Float>(len: usize) -> Vec<T> {
+    written(len, CHUNK, |out, _| {
+        out.iter_mut().for_each(|out| {
+            out.write(T::zero());
+        });
+    })
+}
+
 /// `len` elements, `chunk` by `chunk` in parallel: `write` gets places and their range, and writes
 /// them all. They are not cleared before, which would take as long as a simple `write`.
-pub(crate) fn written<T: Float>(
+pub(crate) fn written<T: Send>(
     len: usize,
     chunk: usize,
     write: impl Fn(&mut [MaybeUninit<T>], Range<usize>) + Sync,

@@ -19,6 +19,7 @@ mod tape;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod threads;
+mod turn;
 pub mod update;
 
 pub use backward::{Gradients, backward};

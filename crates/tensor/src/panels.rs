@@ -5,12 +5,15 @@
 //! anew, as a general product has to. Every sum runs over the inner dimension in order, so its bits
 //! depend neither on threads nor on how rows and columns are divided.
 
+use std::array::from_fn;
+
 use rayon::prelude::*;
 
 #[cfg(doc)]
 use crate::kernel::BLOCK;
 use crate::kernel::{Float, Spread, copy};
 use crate::micro_kernel::{Left, TALL};
+use crate::turn::turn;
 
 /// Sizes of a matrix in panels.
 #[derive(Clone, Copy)]
@@ -51,6 +54,12 @@ impl Panels {
         self.width
     }
 
+    /// The first column of a panel, and how many it has.
+    pub(crate) fn columns(self, index: usize) -> (usize, usize) {
+        let first = index * self.width;
+        (first, self.width.min(self.cols - first))
+    }
+
     /// The pieces of a row of `data`, the last one filled up.
     #[inline(always)]
     pub(crate) fn row<T>(self, data: &[T], row: usize) -> impl Iterator<Item = &[T]> {
@@ -72,8 +81,8 @@ impl Panels {
     pub(crate) fn put<T: Copy>(self, data: &mut [T], row: usize, values: &[T]) {
         let panels = data[..self.len()].chunks_mut(self.panel());
         for (index, panel) in panels.enumerate() {
-            let (first, width) = (index * self.width, panel.len() / self.rows);
-            let count = width.min(self.cols - first);
+            let (first, count) = self.columns(index);
+            let width = panel.len() / self.rows;
             copy(&mut panel[row * width..], &values[first..], count);
         }
     }
@@ -82,9 +91,33 @@ impl Panels {
     #[inline(always)]
     pub(crate) fn take<T: Copy>(self, data: &[T], row: usize, values: &mut [T]) {
         for (index, piece) in self.row(data, row).enumerate() {
-            let first = index * self.width;
-            let count = piece.len().min(self.cols - first);
+            let (first, count) = self.columns(index);
             copy(&mut values[first..], piece, count);
+        }
+    }
+
+    /// Writes so many rows from `first` on: those of a matrix whose elements begin `(row, col)` after
+    /// each other, one of which is 1.
+    pub(crate) fn lay<T: Float>(
+        self,
+        data: &mut [T],
+        first: usize,
+        matrix: &[T],
+        (row, col): (usize, usize),
+        rows: usize,
+    ) {
+        let panels = data[..self.len()].chunks_mut(self.panel());
+        for (index, panel) in panels.enumerate() {
+            let (begin, cols) = self.columns(index);
+            let across = panel.len() / self.rows;
+            let (from, to) = (&matrix[begin * col..], &mut panel[first * across..]);
+            if col == 1 {
+                for (index, to) in to.chunks_mut(across).take(rows).enumerate() {
+                    copy(to, &from[index * row..], cols);
+                }
+            } else {
+                turn((from, col), (to, across), (cols, rows));
+            }
         }
     }
 
@@ -138,14 +171,36 @@ pub(crate) fn tiles<T: Float>(
     (rows, cols): (usize, usize),
 ) {
     let tiles = to[..rows * cols].par_chunks_mut(TALL * cols).enumerate();
-    tiles.for_each(|(index, tile)| {
-        let tall = tile.len() / cols;
-        for (k, values) in tile.chunks_exact_mut(tall).enumerate() {
-            let from = &matrix[index * TALL * row + k * col..];
-            let pairs = values.iter_mut().zip(from.iter().step_by(row));
-            pairs.for_each(|(to, &from)| *to = from);
-        }
+    tiles.for_each(|(index, to)| {
+        tile(to, &matrix[index * TALL * row..], (row, col), cols);
     });
+}
+
+fn tile<T: Float>(to: &mut [T], matrix: &[T], (row, col): (usize, usize), cols: usize) {
+    let tall = to.len() / cols;
+    if tall < TALL {
+        for (k, values) in to.chunks_exact_mut(tall).enumerate() {
+            let from = matrix[k * col..].iter().step_by(row);
+            values
+                .iter_mut()
+                .zip(from)
+                .for_each(|(to, &from)| *to = from);
+        }
+        return;
+    }
+    let to = to.as_chunks_mut::<TALL>().0;
+    if row == 1 {
+        for (k, to) in to.iter_mut().enumerate() {
+            to.copy_from_slice(&matrix[k * col..][..TALL]);
+        }
+    } else {
+        let rows: [&[T]; TALL] = from_fn(|r| &matrix[r * row..][..(cols - 1) * col + 1]);
+        for (k, to) in to.iter_mut().enumerate() {
+            to.iter_mut()
+                .zip(&rows)
+                .for_each(|(to, row)| *to = row[k * col]);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! every few pictures, that took a twentieth of a training step.
 
 use std::cell::Cell;
+use std::ops::Range;
 use std::thread::LocalKey;
 
 use crate::kernel::Float;
@@ -33,8 +34,8 @@ kept!(f64);
 /// Elements that a thread keeps at most.
 const MOST: usize = 1 << 22;
 
-/// Pieces begin at multiples of this many elements, which vector instructions like.
-const ALIGNED: usize = 16;
+/// Pieces begin at multiples of this many elements.
+pub(crate) const ALIGNED: usize = 16;
 
 /// Memory that a kernel writes before it reads it; it holds what the last user left.
 pub(crate) struct Room<T: Float>(Vec<T>);
@@ -48,16 +49,26 @@ impl<T: Float> Room<T> {
     /// Pieces of these sizes.
     pub(crate) fn split<const N: usize>(&mut self, sizes: [usize; N]) -> [&mut [T]; N] {
         let total = padded(sizes);
-        if self.0.len() < total {
+        if self.0.len() < total + ALIGNED {
             // Not resized, which would copy the old values.
-            self.0 = vec![T::zero(); total];
+            self.0 = vec![T::zero(); total + ALIGNED];
         }
+        let place = aligned(&self.0, total);
+        let room = &mut self.0[place];
         if cfg!(debug_assertions) {
             // A kernel that reads before it writes shall not find plausible numbers.
-            self.0[..total].fill(T::nan());
+            room.fill(T::nan());
         }
-        split(&mut self.0, sizes)
+        split(room, sizes)
     }
+}
+
+/// Where in `data`, which has [`ALIGNED`] more, `size` elements begin on a line of the cache: a
+/// register of the widest kind that lies on two of them is read twice, which took a fifth of the time
+/// of products.
+pub(crate) fn aligned<T>(data: &[T], size: usize) -> Range<usize> {
+    let first = data.as_ptr().align_offset(ALIGNED * size_of::<T>());
+    first..first + size
 }
 
 /// Elements that pieces of these sizes take up.
@@ -98,6 +109,7 @@ mod tests {
         assert_eq!((a.len(), b.len(), none.len()), (3, 20, 0));
         a.fill(1.0);
         b.fill(2.0);
+        assert!(a.as_ptr().addr() % 64 == 0 && b.as_ptr().addr() % 64 == 0);
         let address = a.as_ptr();
         let mut inner = Room::<f32>::take();
         let [other] = inner.split([3]);

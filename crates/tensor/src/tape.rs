@@ -34,6 +34,35 @@ enum Recorded {
     Three(Box<dyn CustomOp3 + Send + Sync>, [Tensor; 3]),
     /// The same elements in another shape.
     Reshape(Tensor),
+    /// Tensors side by side along a dimension.
+    Cat(Vec<Tensor>, usize),
+    /// A tensor, and all its parts along a dimension.
+    Split(Tensor, usize, Vec<Tensor>),
+}
+
+impl Entry {
+    /// What the op made, where that is no variable.
+    fn moved(&self) -> &[Tensor] {
+        match &self.op {
+            Recorded::Reshape(_) | Recorded::Cat(..) => std::slice::from_ref(&self.made),
+            Recorded::Split(_, _, parts) => parts,
+            _ => &[],
+        }
+    }
+
+    /// The gradient of what the op made, if there is one.
+    fn grad(&self) -> Result<Option<Tensor>> {
+        let Recorded::Split(_, dim, parts) = &self.op else {
+            return Ok(handover::take(self.made.id()));
+        };
+        let grads: Vec<_> = parts.iter().map(|part| handover::take(part.id())).collect();
+        if grads.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let grads = parts.iter().zip(grads);
+        let grads = grads.map(|(part, grad)| grad.map_or_else(|| part.zeros_like(), Ok));
+        Tensor::cat(&grads.collect::<Result<Vec<_>>>()?, *dim).map(Some)
+    }
 }
 
 /// Runs a training step with a tape: a forward pass and [`crate::backward()`] of its loss.
@@ -147,6 +176,45 @@ pub fn reshape(x: &Tensor, shape: impl Into<Shape>) -> Result<Tensor> {
     Ok(made)
 }
 
+/// `Tensor::cat(parts, dim)`, on the tape if there is one.
+///
+/// # Errors
+/// When the parts differ in another dimension than `dim`, or there are none.
+pub fn cat(parts: &[&Tensor], dim: usize) -> Result<Tensor> {
+    let made = Tensor::cat(parts, dim)?;
+    if records(parts) {
+        let parts = parts.iter().map(|&part| part.clone()).collect();
+        push(Recorded::Cat(parts, dim), &made);
+    }
+    Ok(made)
+}
+
+/// The parts of `x` of these sizes along `dim`, on the tape if there is one.
+///
+/// # Errors
+/// When the sizes are not together that of `x`.
+pub fn split(x: &Tensor, dim: usize, sizes: &[usize]) -> Result<Vec<Tensor>> {
+    if sizes.iter().sum::<usize>() != x.dim(dim)? {
+        bail!(
+            "split: parts of {sizes:?} are not all of dimension {dim} of {:?}",
+            x.shape()
+        );
+    }
+    let mut first = 0;
+    let parts = sizes.iter().map(|&size| {
+        first += size;
+        x.narrow(dim, first - size, size)?.contiguous()
+    });
+    let parts: Vec<_> = parts.collect::<Result<_>>()?;
+    // A part that is all of `x` is no other tensor.
+    if let [made, _, ..] = &parts[..]
+        && records(&[x])
+    {
+        push(Recorded::Split(x.clone(), dim, parts.clone()), made);
+    }
+    Ok(parts)
+}
+
 /// Takes what is on the tape of this thread.
 pub(crate) fn take() -> Vec<Entry> {
     TAPE.with_borrow_mut(|tape| tape.as_mut().map(std::mem::take).unwrap_or_default())
@@ -167,35 +235,34 @@ pub(crate) struct Unwinding {
     /// What gradients are kept of: parameters, and all that is on the tape.
     wanted: HashSet<TensorId>,
     /// What is on the tape, but no variable.
-    reshaped: HashSet<TensorId>,
+    moved: HashSet<TensorId>,
 }
 
 impl Unwinding {
     pub(crate) fn new(tape: Vec<Entry>, params: &[(String, Var)]) -> Self {
         let on_tape = tape.iter().map(|entry| entry.made.id());
         let wanted = params.iter().map(|(_, var)| var.id());
-        let reshapes = tape
-            .iter()
-            .filter(|entry| matches!(entry.op, Recorded::Reshape(_)));
+        let moved = tape.iter().flat_map(Entry::moved);
         Self {
             wanted: wanted.chain(on_tape).collect(),
-            reshaped: reshapes.map(|entry| entry.made.id()).collect(),
+            moved: moved.map(Tensor::id).collect(),
             tape,
         }
     }
 
     /// Hands over the gradients of `loss`. To be called inside [`handover::collect`].
     pub(crate) fn from(&self, loss: &Tensor) -> Result<()> {
-        if self.reshaped.contains(&loss.id()) {
+        if self.moved.contains(&loss.id()) {
             handover::add(loss.id(), loss.ones_like()?)?;
         } else {
             self.through_candle(loss)?;
         }
-        for Entry { op, made } in self.tape.iter().rev() {
-            let Some(grad) = handover::take(made.id()) else {
+        for entry in self.tape.iter().rev() {
+            let Some(grad) = entry.grad()? else {
                 continue;
             };
-            match op {
+            let made = &entry.made;
+            match &entry.op {
                 Recorded::One(op, x) => self.carry_on(x, op.bwd(x, made, &grad)?)?,
                 Recorded::Two(op, [a, b]) => {
                     let (da, db) = op.bwd(a, b, made, &grad)?;
@@ -209,6 +276,16 @@ impl Unwinding {
                     self.carry_on(c, dc)?;
                 }
                 Recorded::Reshape(x) => self.carry_on(x, Some(grad.reshape(x.shape())?))?,
+                Recorded::Cat(parts, dim) => {
+                    let mut first = 0;
+                    for part in parts {
+                        let size = part.dim(*dim)?;
+                        let grad = grad.narrow(*dim, first, size)?.contiguous()?;
+                        first += size;
+                        self.carry_on(part, Some(grad))?;
+                    }
+                }
+                Recorded::Split(x, ..) => self.carry_on(x, Some(grad))?,
             }
         }
         Ok(())
@@ -219,11 +296,11 @@ impl Unwinding {
         self.tape
     }
 
-    /// Hands on a gradient that no variable took: along the tape where `input` was reshaped there,
+    /// Hands on a gradient that no variable took: along the tape where `input` was moved there,
     /// and else through candle's graph behind it.
     fn carry_on(&self, input: &Tensor, grad: Option<Tensor>) -> Result<()> {
         match grad {
-            Some(grad) if input.is_variable() || self.reshaped.contains(&input.id()) => {
+            Some(grad) if input.is_variable() || self.moved.contains(&input.id()) => {
                 handover::add(input.id(), grad)
             }
             Some(grad) if input.track_op() => self.through_candle(&input.apply_op1(Begin(grad))?),

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
 use mapsto_tensor::backward::{by, record};
-use mapsto_tensor::ops::{Unary, linear, reshape, unary};
+use mapsto_tensor::ops::{Unary, cat, linear, reshape, split, unary};
 use mapsto_tensor::testing::wave;
 use mapsto_tensor::{Gradients, Result, Tensor, Var};
 
@@ -56,6 +56,27 @@ fn candles_ops_may_stand_between_ours() {
         let second = linear(&middle, b, Some(c))?;
         (second + middle)?.sqr()?.mean_all()
     });
+}
+
+#[test]
+fn tensors_are_joined_and_cut_along_any_dimension() {
+    let vars = vars(&[&[3, 4], &[3, 2], &[5, 7]]);
+    let [x, y, weight] = [0, 1, 2].map(|i| vars[i].1.as_tensor());
+    for dim in [0, 1] {
+        agree(&vars, || {
+            // A part that is used twice, one for candle's op too, and one that nothing uses.
+            let parts = split(weight, 1, &[4, 2, 1])?;
+            let (first, second) = (linear(x, &parts[0], None)?, linear(y, &parts[1], None)?);
+            let again = linear(&relu(x)?, &parts[0], None)?;
+            let joined = cat(&[&first, &relu(&second)?, &again], dim)?;
+            let half = joined.dim(dim)? / 3;
+            let halves = split(&relu(&joined)?, dim, &[half, 2 * half])?;
+            let other = reshape(&halves[1], halves[1].elem_count())?;
+            let sum = (relu(&halves[0])?.sqr()?.sum_all()? + relu(&other)?.sum_all()?)?;
+            sum + parts[1].sqr()?.sum_all()?
+        });
+    }
+    assert!(split(x, 1, &[1, 2]).is_err());
 }
 
 #[test]

@@ -16,7 +16,7 @@ use mapsto_nn::{
     RecurrentLayer, Score, linear,
 };
 use mapsto_tensor::ops::{self, AttentionMemory, Order, Unary};
-use mapsto_tensor::{D, Module, Result, Tensor, VarBuilder, bail, init::Initializer};
+use mapsto_tensor::{Module, Result, Tensor, VarBuilder, bail, init::Initializer};
 
 use super::encoder::Encoded;
 use super::encoder_decoder::Memory;
@@ -181,12 +181,14 @@ impl Decoder {
                     .summary
                     .unsqueeze(0)?
                     .broadcast_as((steps, batch, hidden))?;
-                let x = Tensor::cat(&[&x, &summary], 2)?;
+                let x = ops::cat(&[&x, &summary], 2)?;
                 let (y, states) = layer.forward(&x, states, &order, train)?;
                 (y, summary, None, states)
             }
         };
-        let all = Tensor::cat(&[&outputs, &contexts, &x], D::Minus1)?.flatten(0, 1)?;
+        let all = ops::cat(&[&outputs, &contexts, &x], 2)?;
+        let (steps, batch, width) = all.dims3()?;
+        let all = ops::reshape(&all, (steps * batch, width))?;
         let features = match &self.pre {
             None => all,
             Some(pre) => drop(ops::unary(&pre.forward(&drop(all)?)?, Unary::Tanh)?)?,

@@ -1,6 +1,6 @@
 //! Layers and directions of a recurrent layer, the same for every kind of cell.
 
-use mapsto_tensor::ops::{Order, Recurrence};
+use mapsto_tensor::ops::{self, Order, Recurrence};
 use mapsto_tensor::{ModuleT, Result, Tensor, VarBuilder, bail};
 
 use super::config::{CellConfig, RecurrentConfig};
@@ -155,7 +155,7 @@ impl Stack {
             }
             x = match &outputs[..] {
                 [one] => one.clone(),
-                both => Tensor::cat(both, 2)?,
+                both => ops::cat(&both.iter().collect::<Vec<_>>(), 2)?,
             };
         }
         let of_all = |state: usize| {

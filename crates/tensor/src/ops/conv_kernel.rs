@@ -10,7 +10,7 @@ use super::conv::Conv2dParams;
 use super::conv_then::{After, Finish};
 use super::conv_transpose::ConvTranspose2dParams;
 use super::im2col::Patches;
-use crate::kernel::{Float, Room, Spread, add_rows, sum, wide};
+use crate::kernel::{Float, Room, Spread, add_rows, sum, wide, zeros};
 
 /// The sizes of one call, checked.
 #[derive(Clone, Copy)]
@@ -165,7 +165,7 @@ pub(super) fn forward<T: Float>(
     bias: Option<&[T]>,
 ) -> (Vec<T>, Vec<u32>) {
     let image_out = s.out * finish.output();
-    let mut y = vec![T::zero(); s.batch * image_out];
+    let mut y = zeros(s.batch * image_out);
     let mut winners = vec![0; if finish.is_apart() { y.len() } else { 0 }];
     let kernels = s.kernels(weight);
     let part = s.part();
@@ -236,7 +236,7 @@ pub(super) fn backward<T: Float>(
 ) -> Gradients<T> {
     let (part, image_out) = (s.part(), s.out * finish.output());
     let parts = s.batch.div_ceil(part);
-    let mut dx = vec![T::zero(); if_needed(want_x, s.batch * s.image_in())];
+    let mut dx = zeros(if_needed(want_x, s.batch * s.image_in()));
     let turned = if want_x { s.turned(weight) } else { vec![] };
     // A part that keeps nothing of dx gets an empty piece of it.
     let mut dx_parts: Vec<&mut [T]> = dx.chunks_mut((part * s.image_in()).max(1)).collect();

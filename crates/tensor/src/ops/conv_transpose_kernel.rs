@@ -6,13 +6,13 @@
 use rayon::prelude::*;
 
 use super::conv_kernel::{Gradients, Sizes, add_sums, if_needed, total};
-use crate::kernel::{Float, Room};
+use crate::kernel::{Float, Room, zeros};
 
 /// The pictures that all inputs lay down.
 pub(super) fn forward<T: Float>(s: &Sizes, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
     let (part, image_y) = (s.part(), s.image_in());
     let turned = s.turned(weight);
-    let mut y = vec![T::zero(); s.batch * image_y];
+    let mut y = zeros(s.batch * image_y);
     y.par_chunks_mut((part * image_y).max(1))
         .zip(x.par_chunks((part * s.image_out()).max(1)))
         .for_each(|(y, x)| forward_part(s, (x, &turned, bias), y));
@@ -49,7 +49,7 @@ pub(super) fn backward<T: Float>(
     let (part, image_x) = (s.part(), s.image_out());
     let parts = s.batch.div_ceil(part);
     let kernels = if want_x { s.kernels(weight) } else { vec![] };
-    let mut dx = vec![T::zero(); if_needed(want_x, x.len())];
+    let mut dx = zeros(if_needed(want_x, x.len()));
     // A part that keeps nothing of dx gets an empty piece of it.
     let mut dx_parts: Vec<&mut [T]> = dx.chunks_mut((part * image_x).max(1)).collect();
     dx_parts.resize_with(parts, Default::default);

@@ -7,12 +7,11 @@
 //! from overfitting", 2014.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rand::RngCore;
-use rayon::prelude::*;
 
 use super::constant;
-use crate::kernel::{CHUNK, dispatch, has_kernel, slice, with_slice, zip};
+use crate::kernel::{CHUNK, Float, dispatch, has_kernel, slice, with_slice, written, zip};
 use crate::rng;
 use crate::tape;
 
@@ -27,39 +26,43 @@ pub fn dropout(x: &Tensor, p: f64) -> Result<Tensor> {
     if p == 0.0 {
         return Ok(x.clone());
     }
-    let keep = mask(x.elem_count(), p);
-    let scale = if p < 1.0 { 1.0 / (1.0 - p) } else { 0.0 };
-    if has_kernel(x) {
-        let factors = dispatch!(x.dtype(), "dropout", T => {
-            let scale = <T as WithDType>::from_f64(scale);
-            let factors: Vec<T> = keep.iter().map(|&keep| if keep { scale } else { T::default() }).collect();
-            Tensor::from_vec(factors, x.shape(), x.device())?
-        });
-        return tape::apply1(&x.contiguous()?, Dropout { factors });
+    if !has_kernel(x) {
+        return composed(x, p);
     }
-    composed(x, &keep, scale)
+    let factors = dispatch!(x.dtype(), "dropout", T => {
+        Tensor::from_vec(factors::<T>(x.elem_count(), p), x.shape(), x.device())?
+    });
+    tape::apply1(&x.contiguous()?, Dropout { factors })
 }
 
 /// The same out of candle ops.
-pub(super) fn composed(x: &Tensor, keep: &[bool], scale: f64) -> Result<Tensor> {
-    let factors = keep.iter().map(|&keep| if keep { scale } else { 0.0 });
-    x * constant(factors.collect(), x.shape(), x)?
+pub(super) fn composed(x: &Tensor, p: f64) -> Result<Tensor> {
+    x * constant(factors(x.elem_count(), p), x.shape(), x)?
 }
 
-/// Which elements stay. Element `i` takes word `i` of the stream, whoever draws it.
+/// 0 for the elements that go, `1 / (1 - p)` for those that stay.
+fn factors<T: Float>(count: usize, p: f64) -> Vec<T> {
+    drawn(count, p, [T::zero(), T::from_f64(1.0 / (1.0 - p))])
+}
+
+/// Which elements stay.
 pub(super) fn mask(count: usize, p: f64) -> Vec<bool> {
+    drawn(count, p, [false, true])
+}
+
+/// The first value for the elements that go, the second for those that stay. Element `i` takes word
+/// `i` of the stream, whoever draws it.
+fn drawn<V: Copy + Send + Sync>(count: usize, p: f64, [goes, stays]: [V; 2]) -> Vec<V> {
     let stream = rng::next_stream();
     let threshold = (p * f64::from(u32::MAX)).round() as u32;
-    let mut keep = vec![false; count];
-    keep.par_chunks_mut(CHUNK)
-        .enumerate()
-        .for_each(|(chunk, keep)| {
-            let mut stream = stream.clone();
-            stream.set_word_pos((chunk * CHUNK) as u128);
-            keep.iter_mut()
-                .for_each(|keep| *keep = stream.next_u32() >= threshold && threshold < u32::MAX);
-        });
-    keep
+    written(count, CHUNK, |values, range| {
+        let mut stream = stream.clone();
+        stream.set_word_pos(range.start as u128);
+        for value in values {
+            let keep = stream.next_u32() >= threshold && threshold < u32::MAX;
+            value.write(if keep { stays } else { goes });
+        }
+    })
 }
 
 struct Dropout {
@@ -76,7 +79,7 @@ impl CustomOp1 for Dropout {
         dispatch!(x.dtype(), "dropout", T => {
             let x = slice::<T>(x, layout)?;
             let y = with_slice::<T, _>(&self.factors, |factors| Ok(zip(x, factors, |x, f| x * f)))?;
-            Ok((T::to_cpu_storage_owned(y), layout.shape().clone()))
+            Ok((<T as candle_core::WithDType>::to_cpu_storage_owned(y), layout.shape().clone()))
         })
     }
 

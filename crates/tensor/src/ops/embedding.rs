@@ -11,7 +11,7 @@ use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, W
 use rayon::prelude::*;
 
 use crate::handover;
-use crate::kernel::{CHUNK, Float, add_rows, dispatch, has_kernel, slice, with_slice};
+use crate::kernel::{CHUNK, Float, add_rows, dispatch, has_kernel, slice, with_slice, zeros};
 use crate::tape;
 
 /// The rows of `weight (V, D)` that `ids` (`u8`, `u32` or `i64`) name, `(*, D)`.
@@ -131,7 +131,7 @@ impl Embedding {
 
     fn backward<T: Float>(&self, grad: &[T], rows: usize, width: usize) -> Vec<T> {
         let Places { starts, places } = self.places(rows);
-        let mut dweight = vec![T::default(); rows * width];
+        let mut dweight = zeros(rows * width);
         dweight
             .par_chunks_mut(width.max(1))
             .zip(starts.par_windows(2))

@@ -33,7 +33,7 @@ mod window;
 #[cfg(test)]
 mod composed_tests;
 
-pub use crate::tape::reshape;
+pub use crate::tape::{cat, reshape, split};
 pub use activation::{Unary, unary};
 pub use attention::{AttentionInputs, AttentionMask, AttentionOptions, multi_head_attention};
 pub use avg_pool::{AvgPool2dParams, avg_pool2d};

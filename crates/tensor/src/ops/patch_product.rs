@@ -13,8 +13,6 @@
 //! with panels, which patches or planes are copied into as they are found, several images side by
 //! side, for few columns would waste registers.
 
-use std::array::from_fn;
-
 use rayon::prelude::*;
 
 use super::conv_kernel::Sizes;
@@ -22,6 +20,7 @@ use crate::kernel::{BLOCK, CHUNK, Float, add_rows, copy, wide};
 use crate::micro_kernel::Left;
 use crate::panels::{Panels, tiles};
 use crate::room::{padded, split};
+use crate::turn::turn;
 
 impl Sizes {
     /// Elements of the room that the products need for a block of [`Sizes::together`] images.
@@ -195,14 +194,14 @@ impl Sizes {
         let spread = self.spread();
         if self.turns_patches() {
             for (image, planes) in planes {
-                let columns = (&columns[image * places..], width);
-                put_turned(panels, data, 0, columns, places);
+                let columns = &columns[image * places..];
+                panels.lay(data, 0, columns, (1, width), places);
                 let left = Left::Rows(planes, places);
                 panels.product((gradient, channels), left, data, true, spread);
             }
         } else {
             for (image, planes) in planes {
-                put_turned(panels, data, image * places, (planes, places), places);
+                panels.lay(data, image * places, planes, (1, places), places);
             }
             let left = Left::Rows(columns, width);
             panels.product((gradient, depth), left, data, true, spread);
@@ -264,56 +263,5 @@ impl Sizes {
             });
         }
         dw
-    }
-}
-
-/// Writes the columns of a matrix as rows from `first` on; its rows begin `stride` after each other.
-fn put_turned<T: Float>(
-    panels: Panels,
-    data: &mut [T],
-    first: usize,
-    (from, stride): (&[T], usize),
-    cols: usize,
-) {
-    let all = data[..panels.len()].chunks_mut(panels.panel());
-    for (index, panel) in all.enumerate() {
-        let (row, across) = (index * panels.width(), panel.len() / panels.rows);
-        let rows = across.min(panels.cols - row);
-        let to = &mut panel[first * across..];
-        turn((&from[row * stride..], stride), (to, across), (rows, cols));
-    }
-}
-
-/// Writes the columns of a matrix of so many rows and columns as rows. The rows of both begin as
-/// many elements after each other as stand beside them.
-fn turn<T: Float>(
-    (from, from_stride): (&[T], usize),
-    (to, to_stride): (&mut [T], usize),
-    (rows, cols): (usize, usize),
-) {
-    /// As many elements as share a line of the cache are written together.
-    const TOGETHER: usize = 16;
-    for first in (0..rows).step_by(TOGETHER) {
-        let from = &from[first * from_stride..];
-        if first + TOGETHER > rows {
-            for row in 0..rows - first {
-                for col in 0..cols {
-                    to[col * to_stride + first + row] = from[row * from_stride + col];
-                }
-            }
-            continue;
-        }
-        wide(
-            #[inline(always)]
-            || {
-                let rows: [&[T]; TOGETHER] = from_fn(|row| &from[row * from_stride..][..cols]);
-                for col in 0..cols {
-                    let to = &mut to[col * to_stride + first..][..TOGETHER];
-                    for (to, row) in to.iter_mut().zip(&rows) {
-                        *to = row[col];
-                    }
-                }
-            },
-        );
     }
 }

@@ -5,9 +5,10 @@
 
 use rayon::prelude::*;
 
-use crate::kernel::{Float, Mat, Spread, gemm};
+use crate::kernel::{Float, Mat, Spread, gemm, zeros};
 use crate::micro_kernel::Left;
 use crate::panels::Panels;
+use crate::room::{ALIGNED, aligned};
 
 /// The right factor of the products of a walk, `(K, N)`.
 enum Factor<'a, T> {
@@ -35,7 +36,7 @@ impl<'a, T: Float> Products<'a, T> {
     ) -> Self {
         let sizes = Panels::new::<T>(rows, cols);
         let factor = if count > 1 && rows > 0 {
-            let products = vec![T::zero(); Panels::new::<T>(left, cols).len()];
+            let products = zeros(Panels::new::<T>(left, cols).len() + ALIGNED);
             Factor::Panels(panels(matrix, sizes, turn), products)
         } else if turn {
             Factor::AsIs(Mat::new(matrix, cols, rows).t())
@@ -53,7 +54,10 @@ impl<'a, T: Float> Products<'a, T> {
         };
         let cols = self.sizes.cols;
         let of_product = Panels::new::<T>(c.len() / cols, cols);
-        let out = (products.as_mut_slice(), of_product.rows);
+        let data = &data[aligned(data, self.sizes.len())];
+        let place = aligned(products, of_product.len());
+        let products = &mut products[place];
+        let out = (&mut *products, of_product.rows);
         let (rows, stride) = left.in_rows();
         self.sizes
             .product(out, Left::Rows(rows, stride), data, false, Spread::Pool);
@@ -70,21 +74,17 @@ impl<'a, T: Float> Products<'a, T> {
     }
 }
 
-/// The matrix panel by panel.
+/// The matrix panel by panel, where it is [`aligned`].
 fn panels<T: Float>(matrix: &[T], sizes: Panels, turn: bool) -> Vec<T> {
     let Panels { rows, cols, .. } = sizes;
-    let (row_stride, col_stride) = if turn { (1, rows) } else { (cols, 1) };
-    let mut data = vec![T::zero(); sizes.len()];
-    let panels = data.par_chunks_mut(sizes.panel()).enumerate();
+    let strides = if turn { (1, rows) } else { (cols, 1) };
+    let mut data = zeros(sizes.len() + ALIGNED);
+    let place = aligned(&data, sizes.len());
+    let panels = data[place].par_chunks_mut(sizes.panel()).enumerate();
     panels.for_each(|(index, panel)| {
-        let first = index * sizes.width();
-        let from = &matrix[first * col_stride..];
-        let width = panel.len() / rows;
-        for (row, data) in panel.chunks_exact_mut(width).enumerate() {
-            for (col, value) in data.iter_mut().take(cols - first).enumerate() {
-                *value = from[row * row_stride + col * col_stride];
-            }
-        }
+        let (first, count) = sizes.columns(index);
+        let sizes = Panels::new::<T>(rows, count);
+        sizes.lay(panel, 0, &matrix[first * strides.1..], strides, rows);
     });
     data
 }

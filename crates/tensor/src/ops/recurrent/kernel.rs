@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::cell::{Cell, Step};
 use super::factor::Products;
 use super::order::Order;
-use crate::kernel::{Float, Mat, wide};
+use crate::kernel::{Float, Mat, wide, zeros};
 
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
@@ -42,8 +42,8 @@ pub(super) fn forward<T: Float, C: Cell>(
     let (states, bias) = rest.split_at(C::STATES * units);
     let [mut h, mut c] = both::<T, C>(states, units);
     let mut product = vec![T::zero(); batch * width];
-    let mut kept = vec![T::zero(); if keep { sizes.steps } else { 1 } * block];
-    let mut y = vec![T::zero(); (sizes.steps + C::STATES) * units];
+    let mut kept = zeros(if keep { sizes.steps } else { 1 } * block);
+    let mut y = zeros((sizes.steps + C::STATES) * units);
     for step in order.walk(sizes.steps) {
         let has_bias = !bias.is_empty();
         if has_bias {

@@ -6,7 +6,7 @@ use super::cell::{Cell, StepBack};
 use super::factor::Products;
 use super::kernel::{Sizes, both, rows_a_task};
 use super::order::Order;
-use crate::kernel::{Float, Mat, Spread, add_rows, gemm, wide};
+use crate::kernel::{Float, Mat, Spread, add_rows, gemm, product, wide, zeros};
 
 /// The gradients of the op's inputs.
 pub(super) struct Grads<T> {
@@ -26,7 +26,7 @@ pub(super) fn backward<T: Float, C: Cell>(
     let (width, block) = (C::GATES * hidden, batch * C::KEPT * hidden);
     let (dy, dlast_states) = grad.split_at(sizes.steps * units);
     let [mut dh, mut dc] = both::<T, C>(dlast_states, units);
-    let mut dproduct = vec![T::zero(); sizes.steps * batch * width];
+    let mut dproduct = zeros(sizes.steps * batch * width);
     let mut dlast = vec![T::zero(); if C::PRODUCT_APART { sizes.steps } else { 1 } * units];
     let mut weight = Products::new(weight, (width, hidden), false, batch, sizes.steps);
     for step in order.walk(sizes.steps).rev() {
@@ -121,14 +121,11 @@ fn weight_gradient<T: Float>(
     } else {
         (&gates[sizes.batch * width..], y)
     };
-    let mut dweight = vec![T::zero(); width * hidden];
-    gemm(
-        &mut dweight,
-        Mat::new(later, rows, width).t(),
+    let (later, earlier) = (
+        Mat::new(later, rows, width),
         Mat::new(earlier, rows, hidden),
-        false,
-        Spread::Pool,
     );
+    let mut dweight = product(later.t(), earlier, Spread::Pool);
     let mut first = vec![T::zero(); sizes.batch * width];
     for (row, first) in first.chunks_exact_mut(width).enumerate() {
         let place = order.first(row, sizes.steps) * sizes.batch + row;

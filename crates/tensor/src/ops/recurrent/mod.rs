@@ -127,7 +127,8 @@ pub fn recurrent(
         let (x, rest) = prepare(cell, x, weights, states)?;
         run(cell, &x, &weights.weight_hh, &rest, order)?
     });
-    Ok((y.narrow(0, 0, steps)?, y.narrow(0, steps, kind.states())?))
+    let parts = tape::split(&y, 0, &[steps, kind.states()])?;
+    Ok((parts[0].clone(), parts[1].clone()))
 }
 
 fn check(
@@ -178,12 +179,12 @@ fn prepare<C: Cell>(
     states: &Tensor,
 ) -> Result<(Tensor, Tensor)> {
     let hidden = weights.weight_hh.dim(1)?;
-    let states = states.reshape((states.elem_count() / hidden, hidden))?;
+    let states = tape::reshape(states, (states.elem_count() / hidden, hidden))?;
     let (bias, rest) = match &weights.biases {
         None => (None, states),
         Some((ih, hh)) if C::PRODUCT_APART => {
-            let hh = hh.reshape((C::GATES, hidden))?;
-            (Some(ih.clone()), Tensor::cat(&[&states, &hh], 0)?)
+            let hh = tape::reshape(hh, (C::GATES, hidden))?;
+            (Some(ih.clone()), tape::cat(&[&states, &hh], 0)?)
         }
         Some((ih, hh)) => (Some((ih + hh)?), states),
     };

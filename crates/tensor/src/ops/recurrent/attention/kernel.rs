@@ -6,7 +6,7 @@ use super::super::cell::{Cell, Step};
 use super::super::factor::Products;
 use super::super::kernel::{both, take_step};
 use super::row::{Coverage, Memory, Question, look};
-use crate::kernel::{Float, Mat};
+use crate::kernel::{Float, Mat, zeros};
 
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
@@ -138,8 +138,8 @@ pub(super) fn forward<T: Float, C: Cell>(
     let [mut x, mut product] = [0, 1].map(|_| vec![T::zero(); batch * width]);
     let mut scratch = vec![T::zero(); asked];
     let kept_steps = if keep { steps } else { 1 };
-    let mut kept = vec![T::zero(); kept_steps * block];
-    let mut queries = vec![T::zero(); kept_steps * asked];
+    let mut kept = zeros(kept_steps * block);
+    let mut queries = zeros(kept_steps * asked);
     let mut outputs = vec![T::zero(); sizes.outputs()];
     let mut contexts = vec![T::zero(); sizes.contexts()];
     let mut weights = vec![T::zero(); sizes.weights()];

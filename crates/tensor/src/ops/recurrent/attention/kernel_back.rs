@@ -8,7 +8,7 @@ use super::super::kernel::both;
 use super::super::kernel_back::take_step_back;
 use super::kernel::{Rest, Sizes};
 use super::row::{Back, Memory, look_back};
-use crate::kernel::{Float, Mat, Spread, add_rows, product};
+use crate::kernel::{Float, Mat, Spread, add_rows, product, zeros};
 
 /// What the forward pass took, gave and kept.
 #[derive(Clone, Copy)]
@@ -68,9 +68,9 @@ pub(super) fn backward<T: Float, C: Cell>(
     let (dweights, dlast_states) = behind.split_at(sizes.weights());
     let [mut dh, mut dc] = both::<T, C>(dlast_states, units);
     let mut all = Steps {
-        dgates: vec![T::zero(); steps * batch * width],
-        dproduct: vec![T::zero(); steps * batch * width],
-        dqueries: vec![T::zero(); steps * asked],
+        dgates: zeros(steps * batch * width),
+        dproduct: zeros(steps * batch * width),
+        dqueries: zeros(steps * asked),
     };
     let mut dmix = vec![T::zero(); batch * context];
     let mut looked = vec![T::zero(); batch * places];
@@ -245,6 +245,8 @@ fn rest_gradient<T: Float, C: Cell>(
     let dproduct = Mat::new(&all.dproduct, rows, width);
     let dqueries = Mat::new(&all.dqueries, rows, attention);
     let mut drest = product(dgates.t(), contexts, Spread::Pool);
+    let further = (width + attention) * hidden + width;
+    drest.reserve_exact(further + dasked.len() + dh.len() + dc.len());
     drest.extend(product(dproduct.t(), before, Spread::Pool));
     let mut dbias = vec![T::zero(); width];
     add_rows(&mut dbias, &all.dproduct);

@@ -97,18 +97,23 @@ pub fn attention_decoder(
         let inputs = pack(&sizes, x, memory, weights, states)?;
         run(cell, &sizes, &inputs, memory.lengths.as_deref())?
     });
-    let mut first = 0;
-    let mut part = |rows: usize, width: usize| -> Result<Tensor> {
-        let count = rows * sizes.batch * width;
-        first += count;
-        let part = y.narrow(0, first - count, count)?;
-        part.reshape((rows, sizes.batch, width))
-    };
+    let shapes = [
+        (sizes.steps, sizes.batch, sizes.hidden),
+        (sizes.steps, sizes.batch, sizes.context),
+        (sizes.steps, sizes.batch, sizes.places),
+        (kind.states(), sizes.batch, sizes.hidden),
+    ];
+    let parts = tape::split(
+        &y,
+        0,
+        &shapes.map(|(rows, batch, width)| rows * batch * width),
+    )?;
+    let part = |index: usize| tape::reshape(&parts[index], shapes[index]);
     Ok(Decoded {
-        outputs: part(sizes.steps, sizes.hidden)?,
-        contexts: part(sizes.steps, sizes.context)?,
-        attention: part(sizes.steps, sizes.places)?,
-        states: part(kind.states(), sizes.hidden)?,
+        outputs: part(0)?,
+        contexts: part(1)?,
+        attention: part(2)?,
+        states: part(3)?,
     })
 }
 
@@ -213,16 +218,15 @@ fn pack(
 ) -> Result<[Tensor; 3]> {
     let input = x.dim(D::Minus1)?;
     let cell = &weights.cell;
-    let of_input = cell.weight_ih.narrow(1, 0, input)?;
-    let of_context = cell.weight_ih.narrow(1, input, sizes.context)?;
+    let weights_ih = tape::split(&cell.weight_ih, 1, &[input, sizes.context])?;
     let (bias, of_state) = match &cell.biases {
         Some((ih, hh)) => (Some(ih), hh.clone()),
         None => (None, Tensor::zeros(sizes.width, x.dtype(), x.device())?),
     };
-    let gates = linear(x, &of_input, bias)?;
-    let places = Tensor::cat(&[&memory.keys, &memory.values], 2)?;
+    let gates = linear(x, &weights_ih[0], bias)?;
+    let places = tape::cat(&[&memory.keys, &memory.values], 2)?;
     let mut rest = vec![
-        of_context,
+        weights_ih[1].clone(),
         cell.weight_hh.clone(),
         of_state,
         weights.query.clone(),
@@ -234,9 +238,12 @@ fn pack(
         rest.push(memory.seen.clone().map_or_else(none, Ok)?);
     }
     rest.push(states.clone());
-    let rest = rest.iter().map(|part| part.contiguous()?.flatten_all());
+    let rest = rest
+        .iter()
+        .map(|part| tape::reshape(&part.contiguous()?, part.elem_count()));
     let rest = rest.collect::<Result<Vec<_>>>()?;
-    Ok([gates, places, Tensor::cat(&rest, 0)?])
+    let rest: Vec<_> = rest.iter().collect();
+    Ok([gates, places, tape::cat(&rest, 0)?])
 }
 
 fn run<C: Cell>(
