@@ -182,7 +182,8 @@ pub fn reshape(x: &Tensor, shape: impl Into<Shape>) -> Result<Tensor> {
 /// When the parts differ in another dimension than `dim`, or there are none.
 pub fn cat(parts: &[&Tensor], dim: usize) -> Result<Tensor> {
     let made = Tensor::cat(parts, dim)?;
-    if records(parts) {
+    // Of one part candle makes no other tensor.
+    if parts.len() > 1 && records(parts) {
         let parts = parts.iter().map(|&part| part.clone()).collect();
         push(Recorded::Cat(parts, dim), &made);
     }

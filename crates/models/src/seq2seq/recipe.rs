@@ -12,7 +12,7 @@ use mapsto_data::{Pairs, ParallelText, Samples, TokenizerConfig};
 use mapsto_nn::Summary;
 use mapsto_tensor::{DType, ParamStore, parse_device};
 use mapsto_train::{
-    Direction, Ema, Environment, Error as TrainError, Monitor, RunFolder, Scores, Trainer,
+    Direction, Environment, Error as TrainError, Monitor, RunFolder, Scores, Trainer,
 };
 use serde_json::json;
 
@@ -152,11 +152,7 @@ impl Recipe {
         let steps = train.steps(self.train.len());
         let optimizer = optimizer(&self.settings.optim, &self.store, train.epochs, steps)?;
         let task = Translate::new(self.model.clone(), self.settings.model.smoothing);
-        let mut trainer =
-            Trainer::new(&self.store, task, optimizer)?.describe(json!(self.description));
-        if self.settings.model.ema > 0.0 {
-            trainer = trainer.callback(Ema::new(self.settings.model.ema));
-        }
+        let trainer = Trainer::new(&self.store, task, optimizer)?.describe(json!(self.description));
         let monitor = if self.validation.is_short() {
             Monitor::new("val.loss", Direction::Lower)
         } else {

@@ -9,7 +9,7 @@ use crate::cell::Cell;
 use crate::error::Result;
 use crate::recipe::{
     self, OptimSettings, Schedule, TrainSettings, at_least_0, at_least_1, check, one_of,
-    probability, share,
+    probability,
 };
 
 /// Names of the presets, the default first.
@@ -66,9 +66,6 @@ pub struct ModelSettings {
     /// Share of the words in front of each that are the right ones in the last epoch, in `[0, 1]`;
     /// it falls to that in a straight line from 1 in the first. The others are the network's own.
     pub teacher_forcing: f64,
-    /// Decay of the weights' moving average, which is what is validated and kept, in `[0, 1)`; 0 for
-    /// none.
-    pub ema: f64,
 }
 
 /// Which kind of network.
@@ -153,7 +150,6 @@ impl Default for ModelSettings {
             dropout: 0.0,
             smoothing: 0.0,
             teacher_forcing: 1.0,
-            ema: 0.0,
         }
     }
 }
@@ -237,7 +233,6 @@ impl recipe::Settings for Settings {
         probability("model.teacher_forcing", model.teacher_forcing)?;
         probability("model.dropout", model.dropout)?;
         probability("model.smoothing", model.smoothing)?;
-        share("model.ema", model.ema)?;
         at_least_1("data.train_samples", data.train_samples)?;
         at_least_1("data.valid_samples", data.valid_samples)?;
         at_least_1("data.test_samples", data.test_samples)?;

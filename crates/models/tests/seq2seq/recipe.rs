@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mapsto_data::{Tokenizer, TokenizerKind};
-use mapsto_models::seq2seq::{
-    Architecture, ModelSettings, Recipe, SampleConfig, Settings, Translator,
-};
+use mapsto_models::seq2seq::{Architecture, Recipe, SampleConfig, Settings, Translator};
 use mapsto_models::{Error, Options, Recipe as _, Report, Settings as _};
 use mapsto_tensor::{Checkpoint, Device};
 use mapsto_train::{Callback, Context, Error as TrainError, RunFolder, StopReason};
@@ -57,8 +55,7 @@ impl Callback for StopAfter {
     }
 }
 
-/// Whole words, of each language its own, in the second epoch half of the network's own, and an
-/// average of the weights.
+/// Whole words, of each language its own, and in the second epoch half of the network's own.
 fn of_words() -> Settings {
     let mut settings = settings();
     settings.data.tokenizer = TokenizerKind::Word;
@@ -66,7 +63,6 @@ fn of_words() -> Settings {
     settings.data.vocab_size = 40;
     settings.model.coverage = true;
     settings.model.teacher_forcing = 0.5;
-    settings.model.ema = 0.8;
     settings.optim.warmup = 0.5;
     settings
 }
@@ -111,27 +107,6 @@ fn resumed(settings: fn() -> Settings) {
         assert_eq!(second.weights_sha256, report.weights_sha256, "{step}");
         assert_eq!(second.metrics, report.metrics, "{step}");
     }
-}
-
-#[test]
-fn an_average_is_measured_but_not_trained() {
-    let average = Settings {
-        model: ModelSettings {
-            ema: 0.8,
-            ..settings().model
-        },
-        ..settings()
-    };
-    let (plain, average) = (train(settings()).1, train(average).1);
-    assert_eq!(plain.metrics["train"], average.metrics["train"]);
-    assert_ne!(plain.metrics["val"]["loss"], average.metrics["val"]["loss"]);
-    assert_ne!(
-        plain.metrics["test"]["loss"],
-        average.metrics["test"]["loss"]
-    );
-    let mut wrong = settings();
-    wrong.model.ema = 1.0;
-    assert!(wrong.validate().is_err());
 }
 
 #[test]
