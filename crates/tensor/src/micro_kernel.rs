@@ -37,6 +37,15 @@ pub enum Left<'a, T> {
     /// What [`tiles`](crate::panels::tiles) makes, for a matrix that takes part in many products: without jumps from row
     /// to row.
     Tiles(&'a [T]),
+    /// Row `r` has `data[rows[r] + cols[k]]` in column `k`: patches of pictures, where they stand.
+    Lookup {
+        /// All elements.
+        data: &'a [T],
+        /// What the places of a row have in common.
+        rows: &'a [usize],
+        /// What those of a column have.
+        cols: &'a [usize],
+    },
 }
 
 /// Operations of whole registers.
@@ -100,7 +109,7 @@ impl<T> Product<'_, T> {
         let out = T::of_mut(self.out).as_chunks_mut::<N>().0;
         // As many rows in every tile as can be.
         let tall = match self.left {
-            Left::Rows(..) => out.len().div_ceil(out.len().div_ceil(TALL).max(1)).max(1),
+            Left::Rows(..) | Left::Lookup { .. } => out.len().div_ceil(out.len().div_ceil(TALL).max(1)).max(1),
             Left::Tiles(_) => TALL,
         };
         for (part, rows) in panel.chunks(DEEP).enumerate() {
@@ -150,35 +159,60 @@ fn tile_of<S: Simd, T: Lanes<S>, const R: usize, const N: usize>(
                 let first = (row + r) * stride + place.first;
                 &left[first..first + panel.len()]
             });
-            let left = (0..panel.len()).map(
+            sums::<S, T, R, N>(
+                simd,
+                out,
                 #[inline(always)]
-                |k| rows.map(|row| row[k]),
+                |r, k| rows[r][k],
+                panel,
+                place.fresh,
             );
-            sums::<S, T, R, N>(simd, out, left, panel, place.fresh);
         }
         Left::Tiles(left) => {
             let left = &left[row * place.depth + place.first * R..][..panel.len() * R];
-            let left = left.as_chunks::<R>().0.iter().copied();
-            sums::<S, T, R, N>(simd, out, left, panel, place.fresh);
+            let left = left.as_chunks::<R>().0;
+            sums::<S, T, R, N>(
+                simd,
+                out,
+                #[inline(always)]
+                |r, k| left[k][r],
+                panel,
+                place.fresh,
+            );
+        }
+        Left::Lookup { data, rows, cols } => {
+            let rows: [usize; R] = from_fn(|r| rows[row + r]);
+            // All as long, so that one comparison is enough for a column.
+            let reach = data.len() - rows.iter().fold(0, |most, &row| row.max(most));
+            let rows: [&[T]; R] = from_fn(|r| &data[rows[r]..][..reach]);
+            let cols = &cols[place.first..][..panel.len()];
+            sums::<S, T, R, N>(
+                simd,
+                out,
+                #[inline(always)]
+                |r, k| rows[r][cols[k]],
+                panel,
+                place.fresh,
+            );
         }
     }
 }
 
-/// Adds the products of the columns of `left` with the rows of a panel: to 0 if `fresh`, else to
-/// what is there.
+/// Adds the products of the columns of `left`, which gives an element by row and column, with the rows
+/// of a panel: to 0 if `fresh`, else to what is there.
 #[inline(always)]
 fn sums<S: Simd, T: Lanes<S>, const R: usize, const N: usize>(
     simd: S,
     out: &mut [[T::V; N]],
-    left: impl Iterator<Item = [T; R]>,
+    left: impl Fn(usize, usize) -> T,
     panel: &[[T::V; N]],
     fresh: bool,
 ) {
     let zero = [T::splat(simd, T::default()); N];
     let mut sums: [[T::V; N]; R] = from_fn(|r| if fresh { zero } else { out[r] });
-    for (left, row) in left.zip(panel) {
-        for (sums, left) in sums.iter_mut().zip(left) {
-            let left = T::splat(simd, left);
+    for (k, row) in panel.iter().enumerate() {
+        for (r, sums) in sums.iter_mut().enumerate() {
+            let left = T::splat(simd, left(r, k));
             for (sum, &value) in sums.iter_mut().zip(row) {
                 *sum = T::mul_add(simd, left, value, *sum);
             }

@@ -121,6 +121,18 @@ impl Panels {
         }
     }
 
+    /// Writes every so many rows as a matrix of their columns, one after another.
+    pub(crate) fn turn_into<T: Float>(self, data: &[T], rows: usize, to: &mut [T]) {
+        for (index, panel) in data[..self.len()].chunks(self.panel()).enumerate() {
+            let (first, cols) = self.columns(index);
+            let across = panel.len() / self.rows;
+            let matrices = to.chunks_exact_mut(rows * self.cols);
+            for (from, to) in panel.chunks_exact(rows * across).zip(matrices) {
+                turn((from, across), (&mut to[first * rows..], rows), (rows, cols));
+            }
+        }
+    }
+
     /// `out = left · data`, or `out += left · data` if `more`, where `data` has these sizes, and
     /// `out` has as many columns, of `height` rows.
     pub(crate) fn product<T: Float>(
@@ -144,6 +156,11 @@ impl Panels {
             let left = match left {
                 Left::Rows(left, stride) => Left::Rows(&left[block * TASK * stride..], stride),
                 Left::Tiles(left) => Left::Tiles(&left[block * TASK * self.rows..]),
+                Left::Lookup { data, rows, cols } => Left::Lookup {
+                    data,
+                    rows: &rows[block * TASK..],
+                    cols,
+                },
             };
             let registers = panel.len() / self.rows / self.lanes;
             T::times_panel(out, left, panel, registers, more);
@@ -234,8 +251,17 @@ mod tests {
             let mut tiled_turned = vec![0.0; m * k];
             tiles(&mut tiled_turned, &turned, (1, m), (m, k));
             assert_eq!(tiled, tiled_turned);
+            // Every second element, from behind.
+            let apart: Vec<f64> = a.iter().rev().flat_map(|&a| [f64::NAN, a]).collect();
+            let starts: Vec<usize> = (0..m).map(|row| (m - 1 - row) * 2 * k + 1).collect();
+            let columns: Vec<usize> = (0..k).map(|col| 2 * (k - 1 - col)).collect();
+            let lookup = Left::Lookup {
+                data: &apart,
+                rows: &starts,
+                cols: &columns,
+            };
             let mut results = vec![];
-            for left in [Left::Rows(&a, k), Left::Tiles(&tiled)] {
+            for left in [Left::Rows(&a, k), Left::Tiles(&tiled), lookup] {
                 for spread in [Spread::Here, Spread::Pool] {
                     let mut c = vec![0.0; out.len()];
                     panels.product((&mut c, m), left, &data, false, spread);

@@ -10,10 +10,12 @@ use super::conv::Conv2dParams;
 use super::conv_then::{After, Finish};
 use super::conv_transpose::ConvTranspose2dParams;
 use super::im2col::Patches;
+use super::lookup_down::Lookup;
+use super::patch_product::{Kernels, Turned};
 use crate::kernel::{Float, Room, Spread, add_rows, sum, wide, zeros};
 
 /// The sizes of one call, checked.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Sizes {
     pub(super) batch: usize,
     pub(super) out: usize,
@@ -183,11 +185,11 @@ pub(super) fn forward<T: Float>(
 fn forward_part<T: Float>(
     s: &Sizes,
     finish: &Finish,
-    (x, kernels, bias): (&[T], &[T], Option<&[T]>),
+    (x, kernels, bias): (&[T], &Kernels<T>, Option<&[T]>),
     y: &mut [T],
     winners: &mut [u32],
 ) {
-    let (depth, places, channels) = (s.patches.depth(), s.patches.places(), s.group_out());
+    let (places, channels) = (s.patches.places(), s.group_out());
     let (group_y, together, apart) = (channels * finish.output(), s.together(), finish.is_apart());
     let mut room = Room::take();
     let sizes = [
@@ -197,9 +199,9 @@ fn forward_part<T: Float>(
     let [before, room] = room.split(sizes);
     for (block, x) in x.chunks(together * s.group_in()).enumerate() {
         let (item, count) = (block * together, x.len() / s.group_in());
-        let first = item % s.groups * channels;
-        let kernels = &kernels[first * depth..][..channels * depth];
-        let kernels = (kernels, bias.map(|bias| &bias[first..]));
+        let group = item % s.groups;
+        let bias = bias.map(|bias| &bias[group * channels..]);
+        let kernels = (kernels, group, bias);
         let y = &mut y[item * group_y..][..count * group_y];
         if apart {
             let planes = &mut before[..count * channels * places];
@@ -237,7 +239,9 @@ pub(super) fn backward<T: Float>(
     let (part, image_out) = (s.part(), s.out * finish.output());
     let parts = s.batch.div_ceil(part);
     let mut dx = zeros(if_needed(want_x, s.batch * s.image_in()));
-    let turned = if want_x { s.turned(weight) } else { vec![] };
+    let turned = want_x.then(|| s.turned(weight));
+    let lookup = if want_w { s.lookup() } else { None };
+    let prepared = (lookup.as_ref(), turned.as_ref());
     // A part that keeps nothing of dx gets an empty piece of it.
     let mut dx_parts: Vec<&mut [T]> = dx.chunks_mut((part * s.image_in()).max(1)).collect();
     dx_parts.resize_with(parts, Default::default);
@@ -251,7 +255,7 @@ pub(super) fn backward<T: Float>(
             let mut db = vec![T::zero(); if_needed(want_b, s.out)];
             let images = x.len() / s.image_in();
             let after = after.part(index * part * image_out, images * image_out);
-            backward_part(s, finish, (x, &turned), &after, (dx, &mut dw, &mut db));
+            backward_part(s, finish, (x, prepared), &after, (dx, &mut dw, &mut db));
             (dw, db)
         })
         .unzip();
@@ -273,11 +277,11 @@ pub(super) fn total<T: Float>(size: usize, parts: &[Vec<T>]) -> Vec<T> {
 fn backward_part<T: Float>(
     s: &Sizes,
     finish: &Finish,
-    (x, turned): (&[T], &[T]),
+    (x, (lookup, turned)): (&[T], (Option<&Lookup>, Option<&Turned<T>>)),
     after: &After<'_, T>,
     (dx, dw, db): (&mut [T], &mut [T], &mut [T]),
 ) {
-    let (depth, places, channels) = (s.patches.depth(), s.patches.places(), s.group_out());
+    let (places, channels) = (s.patches.places(), s.group_out());
     let (group_y, together) = (channels * finish.output(), s.together());
     let of_group = s.gradient_panels::<T>().len();
     let mut room = Room::take();
@@ -304,16 +308,12 @@ fn backward_part<T: Float>(
             }
         }
         if !dw.is_empty() {
-            s.outer(x, planes, &mut dw[group * of_group..][..of_group], room);
+            let dw = &mut dw[group * of_group..][..of_group];
+            s.outer(lookup, (x, planes), dw, room);
         }
-        if !dx.is_empty() {
-            let turned = &turned[group * channels * depth..][..channels * depth];
-            s.up(
-                turned,
-                planes,
-                &mut dx[item * s.group_in()..][..x.len()],
-                room,
-            );
+        if let Some(turned) = turned {
+            let dx = &mut dx[item * s.group_in()..][..x.len()];
+            s.up((turned, group), planes, dx, room);
         }
     }
 }

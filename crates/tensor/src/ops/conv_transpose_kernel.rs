@@ -6,6 +6,8 @@
 use rayon::prelude::*;
 
 use super::conv_kernel::{Gradients, Sizes, add_sums, if_needed, total};
+use super::lookup_down::Lookup;
+use super::patch_product::{Kernels, Turned};
 use crate::kernel::{Float, Room, zeros};
 
 /// The pictures that all inputs lay down.
@@ -19,8 +21,12 @@ pub(super) fn forward<T: Float>(s: &Sizes, x: &[T], weight: &[T], bias: Option<&
     y
 }
 
-fn forward_part<T: Float>(s: &Sizes, (x, turned, bias): (&[T], &[T], Option<&[T]>), y: &mut [T]) {
-    let (of_kernels, together) = (s.group_out() * s.patches.depth(), s.together());
+fn forward_part<T: Float>(
+    s: &Sizes,
+    (x, turned, bias): (&[T], &Turned<T>, Option<&[T]>),
+    y: &mut [T],
+) {
+    let together = s.together();
     let plane = s.patches.input.0 * s.patches.input.1;
     if let Some(bias) = bias {
         for y in y.chunks_exact_mut(s.image_in()) {
@@ -34,7 +40,7 @@ fn forward_part<T: Float>(s: &Sizes, (x, turned, bias): (&[T], &[T], Option<&[T]
     let blocks = blocks.zip(y.chunks_mut(together * s.group_in()));
     for (block, (x, y)) in blocks.enumerate() {
         let group = block * together % s.groups;
-        s.up(&turned[group * of_kernels..][..of_kernels], x, y, room);
+        s.up((turned, group), x, y, room);
     }
 }
 
@@ -48,7 +54,9 @@ pub(super) fn backward<T: Float>(
 ) -> Gradients<T> {
     let (part, image_x) = (s.part(), s.image_out());
     let parts = s.batch.div_ceil(part);
-    let kernels = if want_x { s.kernels(weight) } else { vec![] };
+    let kernels = want_x.then(|| s.kernels(weight));
+    let lookup = if want_w { s.lookup() } else { None };
+    let prepared = (lookup.as_ref(), kernels.as_ref());
     let mut dx = zeros(if_needed(want_x, x.len()));
     // A part that keeps nothing of dx gets an empty piece of it.
     let mut dx_parts: Vec<&mut [T]> = dx.chunks_mut((part * image_x).max(1)).collect();
@@ -61,7 +69,7 @@ pub(super) fn backward<T: Float>(
             let of_groups = s.groups * s.gradient_panels::<T>().len();
             let mut dw = vec![T::zero(); if_needed(want_w, of_groups)];
             let mut db = vec![T::zero(); if_needed(want_b, s.channels())];
-            backward_part(s, (x, &kernels, grad), (dx, &mut dw, &mut db));
+            backward_part(s, (x, prepared, grad), (dx, &mut dw, &mut db));
             (dw, db)
         })
         .unzip();
@@ -75,10 +83,10 @@ pub(super) fn backward<T: Float>(
 /// Gradients of one part of the batch; those not wanted are empty.
 fn backward_part<T: Float>(
     s: &Sizes,
-    (x, kernels, grad): (&[T], &[T], &[T]),
+    (x, (lookup, kernels), grad): (&[T], (Option<&Lookup>, Option<&Kernels<T>>), &[T]),
     (dx, dw, db): (&mut [T], &mut [T], &mut [T]),
 ) {
-    let (of_kernels, together) = (s.group_out() * s.patches.depth(), s.together());
+    let together = s.together();
     let of_group = s.gradient_panels::<T>().len();
     if !db.is_empty() {
         let plane = s.patches.input.0 * s.patches.input.1;
@@ -94,12 +102,12 @@ fn backward_part<T: Float>(
         let item = block * together;
         let group = item % s.groups;
         if !dw.is_empty() {
-            s.outer(grad, x, &mut dw[group * of_group..][..of_group], room);
+            let dw = &mut dw[group * of_group..][..of_group];
+            s.outer(lookup, (grad, x), dw, room);
         }
-        if !dx.is_empty() {
-            let kernels = &kernels[group * of_kernels..][..of_kernels];
+        if let Some(kernels) = kernels {
             let dx = &mut dx[item * s.group_planes()..][..x.len()];
-            s.down((kernels, None), grad, dx, room);
+            s.down((kernels, group, None), grad, dx, room);
         }
     }
 }

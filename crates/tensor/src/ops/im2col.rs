@@ -12,7 +12,7 @@ use std::ops::Range;
 use crate::kernel::{BLOCK, Float, copy, wide};
 
 /// Sizes of a convolution over one group of one image.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Patches {
     pub(super) channels: usize,
     pub(super) input: (usize, usize),

@@ -21,6 +21,8 @@ mod im2col;
 mod layer_norm;
 mod linear;
 mod linear_cross_entropy;
+mod lookup_down;
+mod lookup_up;
 mod max_pool;
 mod patch_product;
 mod phases;

@@ -11,16 +11,34 @@
 //!
 //! `'` is the transpose: of patches, adding them to where they came from. All three are products
 //! with panels, which patches or planes are copied into as they are found, several images side by
-//! side, for few columns would waste registers.
+//! side, for few columns would waste registers. Where there are many channels, `lookup_down` and
+//! `lookup_up` make them without copies of patches.
 
 use rayon::prelude::*;
 
 use super::conv_kernel::Sizes;
+use super::lookup_down::Lookup;
+use super::lookup_up::Phases;
 use crate::kernel::{BLOCK, CHUNK, Float, add_rows, copy, wide};
 use crate::micro_kernel::Left;
 use crate::panels::{Panels, tiles};
 use crate::room::{padded, split};
 use crate::turn::turn;
+
+/// A weight for [`Sizes::down`].
+pub(super) enum Kernels<T> {
+    /// Those of every group, in tiles.
+    Tiles(Vec<T>),
+    /// In panels, and where the patches stand.
+    Panels(Vec<T>, Lookup),
+}
+
+/// A weight for [`Sizes::up`].
+pub(super) enum Turned<T> {
+    /// Those of every group, in tiles.
+    Tiles(Vec<T>),
+    Phases(Phases<T>),
+}
 
 impl Sizes {
     /// Elements of the room that the products need for a block of [`Sizes::together`] images.
@@ -36,12 +54,14 @@ impl Sizes {
             width + BLOCK,
             self.patches.room(self.together()),
         ])
+        .max(padded(self.lookup_room::<T>()))
+        .max(padded(self.phases_room::<T>()))
     }
 
     /// Whether patches are smaller than there are channels: of the two matrices that a weight gradient
     /// is made of, the smaller one is turned.
     fn turns_patches(&self) -> bool {
-        self.patches.depth() < self.group_out()
+        !self.looks_up() && self.patches.depth() < self.group_out()
     }
 
     /// Sizes of a group's weight gradient as [`Sizes::outer`] makes it.
@@ -57,11 +77,17 @@ impl Sizes {
     /// Planes out of images of a group: its [`Sizes::kernels`] times their patches, plus `bias`.
     pub(super) fn down<T: Float>(
         &self,
-        (kernels, bias): (&[T], Option<&[T]>),
+        (kernels, group, bias): (&Kernels<T>, usize, Option<&[T]>),
         images: &[T],
         planes: &mut [T],
         room: &mut [T],
     ) {
+        let kernels = match kernels {
+            Kernels::Tiles(kernels) => self.of_group(kernels, group),
+            Kernels::Panels(weight, lookup) => {
+                return self.down_by_lookup((lookup, weight, bias), images, planes, room);
+            }
+        };
         let (depth, places, channels) = (
             self.patches.depth(),
             self.patches.places(),
@@ -107,15 +133,19 @@ impl Sizes {
         );
     }
 
-    /// Adds to images of a group what their planes become under the transpose; `turned` are
-    /// its [`Sizes::turned`].
+    /// Adds to images of a group what their planes become under the transpose; `turned` is
+    /// [`Sizes::turned`].
     pub(super) fn up<T: Float>(
         &self,
-        turned: &[T],
+        (turned, group): (&Turned<T>, usize),
         planes: &[T],
         images: &mut [T],
         room: &mut [T],
     ) {
+        let turned = match turned {
+            Turned::Tiles(turned) => self.of_group(turned, group),
+            Turned::Phases(phases) => return self.up_by_lookup(phases, planes, images, room),
+        };
         let (depth, places, channels) = (
             self.patches.depth(),
             self.patches.places(),
@@ -162,8 +192,8 @@ impl Sizes {
     /// [`Sizes::turns_patches`].
     pub(super) fn outer<T: Float>(
         &self,
-        images: &[T],
-        planes: &[T],
+        lookup: Option<&Lookup>,
+        (images, planes): (&[T], &[T]),
         gradient: &mut [T],
         room: &mut [T],
     ) {
@@ -178,6 +208,19 @@ impl Sizes {
         } else {
             Panels::new::<T>(width, channels)
         };
+        let whole = |data: &mut [T]| {
+            for (image, planes) in planes.chunks_exact(channels * places).enumerate() {
+                panels.lay(data, image * places, planes, (1, places), places);
+            }
+        };
+        let spread = self.spread();
+        if let Some(lookup) = lookup {
+            let sizes = [panels.len(), self.patches.padded_room(width / places)];
+            let [data, padded] = split(room, sizes);
+            whole(data);
+            let left = lookup.elements(self.patches.padded(images, padded), width);
+            return panels.product((gradient, depth), left, data, true, spread);
+        }
         let sizes = [
             depth * width + BLOCK,
             panels.len(),
@@ -190,9 +233,8 @@ impl Sizes {
                 || copy(&mut columns[index * width..], row, width),
             );
         });
-        let planes = planes.chunks_exact(channels * places).enumerate();
-        let spread = self.spread();
         if self.turns_patches() {
+            let planes = planes.chunks_exact(channels * places).enumerate();
             for (image, planes) in planes {
                 let columns = &columns[image * places..];
                 panels.lay(data, 0, columns, (1, width), places);
@@ -200,27 +242,37 @@ impl Sizes {
                 panels.product((gradient, channels), left, data, true, spread);
             }
         } else {
-            for (image, planes) in planes {
-                panels.lay(data, image * places, planes, (1, places), places);
-            }
+            whole(data);
             let left = Left::Rows(columns, width);
             panels.product((gradient, depth), left, data, true, spread);
         }
     }
 
-    /// The kernels of every group for [`Sizes::down`].
-    pub(super) fn kernels<T: Float>(&self, weight: &[T]) -> Vec<T> {
+    /// The weight for [`Sizes::down`].
+    pub(super) fn kernels<T: Float>(&self, weight: &[T]) -> Kernels<T> {
+        if let Some(lookup) = self.lookup() {
+            return Kernels::Panels(self.weight_panels(weight), lookup);
+        }
         let (depth, channels) = (self.patches.depth(), self.group_out());
-        self.tiles(weight, (depth, 1), (channels, depth))
+        Kernels::Tiles(self.tiles(weight, (depth, 1), (channels, depth)))
     }
 
-    /// The kernels of every group for [`Sizes::up`].
-    pub(super) fn turned<T: Float>(&self, weight: &[T]) -> Vec<T> {
+    /// The weight for [`Sizes::up`].
+    pub(super) fn turned<T: Float>(&self, weight: &[T]) -> Turned<T> {
+        if let Some(phases) = self.phases(weight) {
+            return Turned::Phases(phases);
+        }
         let (depth, channels) = (self.patches.depth(), self.group_out());
-        self.tiles(weight, (1, depth), (depth, channels))
+        Turned::Tiles(self.tiles(weight, (1, depth), (depth, channels)))
     }
 
-    fn tiles<T: Float>(
+    /// The part of a group, of a weight in tiles.
+    fn of_group<'a, T>(&self, tiles: &'a [T], group: usize) -> &'a [T] {
+        let of_group = self.patches.depth() * self.group_out();
+        &tiles[group * of_group..][..of_group]
+    }
+
+    pub(super) fn tiles<T: Float>(
         &self,
         weight: &[T],
         strides: (usize, usize),

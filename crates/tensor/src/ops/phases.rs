@@ -51,7 +51,7 @@ impl Patches {
 
     /// Copies a plane, with zeros around it. Of `padded` a block more than that may be written.
     #[inline(always)]
-    fn pad<T: Float>(&self, plane: &[T], padded: &mut [T]) {
+    pub(super) fn pad<T: Float>(&self, plane: &[T], padded: &mut [T]) {
         let (inside, pitch) = (self.inside(), self.pitch());
         for y in 0..self.spread_plane() / pitch {
             let row = &mut padded[y * pitch..];
