@@ -109,7 +109,9 @@ impl<T> Product<'_, T> {
         let out = T::of_mut(self.out).as_chunks_mut::<N>().0;
         // As many rows in every tile as can be.
         let tall = match self.left {
-            Left::Rows(..) | Left::Lookup { .. } => out.len().div_ceil(out.len().div_ceil(TALL).max(1)).max(1),
+            Left::Rows(..) | Left::Lookup { .. } => {
+                out.len().div_ceil(out.len().div_ceil(TALL).max(1)).max(1)
+            }
             Left::Tiles(_) => TALL,
         };
         for (part, rows) in panel.chunks(DEEP).enumerate() {

@@ -128,7 +128,11 @@ impl Panels {
             let across = panel.len() / self.rows;
             let matrices = to.chunks_exact_mut(rows * self.cols);
             for (from, to) in panel.chunks_exact(rows * across).zip(matrices) {
-                turn((from, across), (&mut to[first * rows..], rows), (rows, cols));
+                turn(
+                    (from, across),
+                    (&mut to[first * rows..], rows),
+                    (rows, cols),
+                );
             }
         }
     }

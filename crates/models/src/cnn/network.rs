@@ -167,13 +167,19 @@ impl Flow {
         }
     }
 
-    fn units(&self) -> usize {
+    fn units(&self) -> Result<usize> {
         match *self {
             Self::Planes {
                 channels,
                 size: (h, w),
-            } => channels * h * w,
-            Self::Flat(units) => units,
+            } => match h
+                .checked_mul(w)
+                .and_then(|plane| plane.checked_mul(channels))
+            {
+                Some(units) => Ok(units),
+                None => bail!("{channels} planes of {h} by {w} are too many numbers"),
+            },
+            Self::Flat(units) => Ok(units),
         }
     }
 
@@ -189,7 +195,11 @@ impl Flow {
 /// # Errors
 /// When layers do not fit each other or the number of classes, naming the layer.
 pub fn cnn(config: &CnnConfig, vb: VarBuilder<'static>) -> Result<Sequential> {
-    if config.classes < 2 || config.channels * config.height * config.width == 0 {
+    let size = config
+        .input_dims()
+        .into_iter()
+        .try_fold(1, usize::checked_mul);
+    if config.classes < 2 || size.is_none_or(|size| size == 0) {
         bail!("a network needs at least 2 classes and a picture size, got {config:?}");
     }
     let mut model = Sequential::new(vb);
@@ -205,7 +215,7 @@ pub fn cnn(config: &CnnConfig, vb: VarBuilder<'static>) -> Result<Sequential> {
         Flow::Flat(units) if units == config.classes => Ok(model),
         other => bail!(
             "the network gives {} numbers for {} classes",
-            other.units(),
+            other.units()?,
             config.classes
         ),
     }
@@ -244,7 +254,7 @@ fn push(
         Layer::Activation(activation) => (model.add(*activation), flow),
         Layer::MaxPool(kernel) => (model.add(MaxPool2d::new(*kernel)), flow.pooled(*kernel)?),
         Layer::AvgPool(kernel) => (model.add(AvgPool2d::new(*kernel)), flow.pooled(*kernel)?),
-        Layer::Flatten => (model.add(Flatten), Flow::Flat(flow.units())),
+        Layer::Flatten => (model.add(Flatten), Flow::Flat(flow.units()?)),
         Layer::Dropout(p) => (model.add(Dropout::new(*p)?), flow),
         Layer::Linear { name, units } => {
             let Flow::Flat(input) = flow else {

@@ -58,10 +58,13 @@ fn convolution() {
         (4, (3, 2), params((2, 2), (1, 0), (1, 1), 1)),
         (4, (2, 3), params((1, 3), (2, 1), (2, 1), 2)),
         (4, (3, 3), params((2, 1), (1, 2), (1, 2), 4)),
+        // Enough channels to go along the registers, both ways.
+        (33, (4, 4), params((2, 2), (1, 1), (1, 1), 1)),
     ] {
         let x = wave((3, channels, 7, 8), 0.1);
-        let weight = wave((8, channels / params.groups, kernel.0, kernel.1), 0.2);
-        let inputs = [x, weight, wave(8, 0.7)];
+        let out = channels.max(8);
+        let weight = wave((out, channels / params.groups, kernel.0, kernel.1), 0.2);
+        let inputs = [x, weight, wave(out, 0.7)];
         assert_same(
             &format!("conv2d with bias, {params:?}"),
             &inputs,

@@ -299,7 +299,7 @@ mod tests {
     }
 
     /// Input, kernel and parameters: plain, doubling, overlapping, apart, with output padding
-    /// beyond the stride, groups, padding beyond the kernel, one pixel, several parts.
+    /// beyond the stride, groups, padding beyond the kernel, one pixel, several parts, many channels.
     fn cases() -> Vec<([usize; 4], [usize; 4], ConvTranspose2dParams)> {
         let one = (1, 1);
         vec![
@@ -334,6 +334,11 @@ mod tests {
                 [35, 1, 2, 2],
                 [1, 2, 2, 2],
                 params((2, 2), (0, 0), (0, 0), one, 1),
+            ),
+            (
+                [2, 2, 3, 4],
+                [2, 33, 4, 4],
+                params((2, 2), one, (0, 0), one, 1),
             ),
         ]
     }

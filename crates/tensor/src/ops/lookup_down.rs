@@ -128,6 +128,9 @@ impl Sizes {
 
     /// Elements of the room that [`Sizes::down_by_lookup`] needs for a block of images.
     pub(super) fn lookup_room<T: Float>(&self) -> [usize; 2] {
+        if !self.looks_up() {
+            return [0; 2];
+        }
         let width = self.together() * self.patches.places();
         let out = Panels::new::<T>(width, self.out).len();
         [self.patches.padded_room(self.together()), out]
@@ -208,7 +211,10 @@ mod tests {
                 sizes.outer(lookup, (&images, &grad), &mut gradient, room);
                 (planes, sizes.gradient(&[gradient]))
             };
-            assert!(run(&kernels, Some(lookup)) == run(&tiles, None), "{params:?}");
+            assert!(
+                run(&kernels, Some(lookup)) == run(&tiles, None),
+                "{params:?}"
+            );
         }
     }
 }

@@ -60,10 +60,7 @@ impl Side {
             first: phase + s * first - p,
             count: end - first,
             start: first + before - far,
-            cells: cells
-                .into_iter()
-                .map(|(cell, q)| (cell, far - q))
-                .collect(),
+            cells: cells.into_iter().map(|(cell, q)| (cell, far - q)).collect(),
         };
         Self {
             phases: phases.into_iter().map(line).collect(),
@@ -94,6 +91,7 @@ struct Phase<T> {
 pub(super) struct Phases<T> {
     sides: [Side; 2],
     phases: Vec<Phase<T>>,
+    room: [usize; 3],
 }
 
 impl Sizes {
@@ -111,8 +109,11 @@ impl Sizes {
             .collect();
         let phases = phases.into_par_iter();
         let phases = phases.map(|(row, col)| self.phase((row, col), &sides, weight));
-        let phases = phases.collect();
-        Some(Phases { sides, phases })
+        Some(Phases {
+            phases: phases.collect(),
+            sides,
+            room: self.phases_room::<T>(),
+        })
     }
 
     fn gathers(&self) -> bool {
@@ -215,7 +216,7 @@ impl Sizes {
     ) {
         let channels = self.patches.channels;
         let count = planes.len() / self.image_out();
-        let [data, out, turned] = split(room, self.phases_room::<T>());
+        let [data, out, turned] = split(room, weight.room);
         self.pad_planes(&weight.sides, planes, data);
         for phase in &weight.phases {
             let pixels = phase.count.0 * phase.count.1;
