@@ -241,7 +241,6 @@ pub(super) fn backward<T: Float>(
     let mut dx = zeros(if_needed(want_x, s.batch * s.image_in()));
     let turned = want_x.then(|| s.turned(weight));
     let lookup = if want_w { s.lookup() } else { None };
-    let prepared = (lookup.as_ref(), turned.as_ref());
     // A part that keeps nothing of dx gets an empty piece of it.
     let mut dx_parts: Vec<&mut [T]> = dx.chunks_mut((part * s.image_in()).max(1)).collect();
     dx_parts.resize_with(parts, Default::default);
@@ -255,7 +254,8 @@ pub(super) fn backward<T: Float>(
             let mut db = vec![T::zero(); if_needed(want_b, s.out)];
             let images = x.len() / s.image_in();
             let after = after.part(index * part * image_out, images * image_out);
-            backward_part(s, finish, (x, prepared), &after, (dx, &mut dw, &mut db));
+            let x = (x, lookup.as_ref(), turned.as_ref());
+            backward_part(s, finish, x, &after, (dx, &mut dw, &mut db));
             (dw, db)
         })
         .unzip();
@@ -277,7 +277,7 @@ pub(super) fn total<T: Float>(size: usize, parts: &[Vec<T>]) -> Vec<T> {
 fn backward_part<T: Float>(
     s: &Sizes,
     finish: &Finish,
-    (x, (lookup, turned)): (&[T], (Option<&Lookup>, Option<&Turned<T>>)),
+    (x, lookup, turned): (&[T], Option<&Lookup>, Option<&Turned<T>>),
     after: &After<'_, T>,
     (dx, dw, db): (&mut [T], &mut [T], &mut [T]),
 ) {

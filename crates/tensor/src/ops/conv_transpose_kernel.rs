@@ -69,7 +69,7 @@ pub(super) fn backward<T: Float>(
             let of_groups = s.groups * s.gradient_panels::<T>().len();
             let mut dw = vec![T::zero(); if_needed(want_w, of_groups)];
             let mut db = vec![T::zero(); if_needed(want_b, s.channels())];
-            backward_part(s, (x, prepared, grad), (dx, &mut dw, &mut db));
+            backward_part(s, prepared, (x, grad), (dx, &mut dw, &mut db));
             (dw, db)
         })
         .unzip();
@@ -83,7 +83,8 @@ pub(super) fn backward<T: Float>(
 /// Gradients of one part of the batch; those not wanted are empty.
 fn backward_part<T: Float>(
     s: &Sizes,
-    (x, (lookup, kernels), grad): (&[T], (Option<&Lookup>, Option<&Kernels<T>>), &[T]),
+    (lookup, kernels): (Option<&Lookup>, Option<&Kernels<T>>),
+    (x, grad): (&[T], &[T]),
     (dx, dw, db): (&mut [T], &mut [T], &mut [T]),
 ) {
     let together = s.together();
