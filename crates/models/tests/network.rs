@@ -208,7 +208,14 @@ fn a_network_needs_classes_and_pictures() {
             channels: 0,
             ..good.clone()
         },
-        CnnConfig { width: 0, ..good },
+        CnnConfig {
+            width: 0,
+            ..good.clone()
+        },
+        CnnConfig {
+            width: usize::MAX / 4,
+            ..good
+        },
     ] {
         let error = build(&bad).unwrap_err().to_string();
         assert!(

@@ -302,13 +302,10 @@ mod tests {
     /// beyond the stride, groups, padding beyond the kernel, one pixel, several parts, many channels.
     fn cases() -> Vec<([usize; 4], [usize; 4], ConvTranspose2dParams)> {
         let one = (1, 1);
+        let doubling = params((2, 2), one, (0, 0), one, 1);
         vec![
             ([2, 3, 3, 4], [3, 2, 3, 2], ConvTranspose2dParams::default()),
-            (
-                [2, 2, 3, 4],
-                [2, 3, 4, 4],
-                params((2, 2), one, (0, 0), one, 1),
-            ),
+            ([2, 2, 3, 4], [2, 3, 4, 4], doubling),
             (
                 [2, 2, 3, 2],
                 [2, 3, 3, 3],
@@ -335,11 +332,7 @@ mod tests {
                 [1, 2, 2, 2],
                 params((2, 2), (0, 0), (0, 0), one, 1),
             ),
-            (
-                [2, 2, 3, 4],
-                [2, 33, 4, 4],
-                params((2, 2), one, (0, 0), one, 1),
-            ),
+            ([2, 2, 3, 4], [2, 33, 4, 4], doubling),
         ]
     }
 
