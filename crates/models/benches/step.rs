@@ -160,6 +160,7 @@ fn train_translator(attention: AttentionKind, steps: u64) -> Duration {
         hidden: 512,
         attention,
         coverage: false,
+        input_feeding: joint,
         attention_size: 512,
         readout: true,
         tied: joint,

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
 use mapsto_nn::{Attention, AttentionDecoder, AttentionDecoderConfig, Score};
-use mapsto_tensor::ops::Recurrence;
+use mapsto_tensor::ops::{Look, Recurrence};
 use mapsto_tensor::testing::{assert_close, check_gradients, wave};
 use mapsto_tensor::{DType, Device, ParamStore, Result, Tensor, VarBuilder};
 
@@ -151,6 +151,7 @@ fn sizes() -> AttentionDecoderConfig {
         hidden_size: 3,
         attention_size: 4,
         coverage: false,
+        look: Look::Before,
     }
 }
 

@@ -1,6 +1,6 @@
 //! [`Decoder`]: writes the target, each word after what it has written and seen.
 //!
-//! With additive attention the layer looks back before each step
+//! With additive attention the layer looks back before each step, or with input feeding after it
 //! ([`AttentionDecoder`](mapsto_nn::AttentionDecoder)); with the others it walks first and looks back
 //! after each step ([`Attention`](mapsto_nn::Attention)); with none it gets the state that the
 //! source ended in with each word. What the softmax sees is `[s; c; e]` of state, context and word, or with a readout
@@ -15,7 +15,7 @@ use mapsto_nn::{
     Attention, AttentionDecoder, AttentionDecoderConfig, CellConfig, Embedding, Linear,
     RecurrentLayer, Score, linear,
 };
-use mapsto_tensor::ops::{self, AttentionMemory, Order, Unary};
+use mapsto_tensor::ops::{self, AttentionMemory, Look, Order, Unary};
 use mapsto_tensor::{Module, Result, Tensor, VarBuilder, bail, init::Initializer};
 
 use super::encoder::Encoded;
@@ -55,6 +55,8 @@ pub struct Walk {
     pub features: Tensor,
     /// Where each step looked, `(T, N, S)`; none without attention.
     pub attention: Option<Tensor>,
+    /// What the last step found, `(N, C)`.
+    pub found: Tensor,
     /// The states after the last step, `(Z, N, H)`.
     pub states: Tensor,
 }
@@ -66,8 +68,12 @@ impl Lookback {
         [values.clone(), keys.clone(), self.summary.clone()]
     }
 
-    /// From what [`tensors`](Self::tensors) gave, and how much each place was looked at.
-    pub(super) fn from_tensors(memory: &Memory, seen: Option<Tensor>) -> Result<Self> {
+    /// From what [`tensors`](Self::tensors) gave, how much each place was looked at, and what was
+    /// found last.
+    pub(super) fn from_tensors(
+        memory: &Memory,
+        (seen, found): (Option<Tensor>, Option<Tensor>),
+    ) -> Result<Self> {
         let [values, keys, summary] = &memory.tensors[..] else {
             bail!("this is a memory of another network");
         };
@@ -76,6 +82,7 @@ impl Lookback {
             keys: keys.clone(),
             lengths: Some(memory.lengths.clone()),
             seen,
+            found,
         };
         Ok(Self {
             memory,
@@ -133,6 +140,7 @@ impl Decoder {
                 values,
                 lengths,
                 seen: None,
+                found: None,
             },
         };
         Ok(Lookback {
@@ -188,6 +196,7 @@ impl Decoder {
         };
         let all = ops::cat(&[&outputs, &contexts, &x], 2)?;
         let (steps, batch, width) = all.dims3()?;
+        let found = contexts.get(steps - 1)?;
         let all = ops::reshape(&all, (steps * batch, width))?;
         let features = match &self.pre {
             None => all,
@@ -196,6 +205,7 @@ impl Decoder {
         Ok(Walk {
             features,
             attention,
+            found,
             states,
         })
     }
@@ -216,6 +226,11 @@ fn layer(config: &Seq2SeqConfig, vb: &VarBuilder<'static>) -> Result<Layer> {
                 hidden_size: hidden,
                 attention_size: config.attention_size,
                 coverage: config.coverage,
+                look: if config.input_feeding {
+                    Look::After
+                } else {
+                    Look::Before
+                },
             };
             return Ok(Layer::Before(AttentionDecoder::new(&sizes, vb)?));
         }

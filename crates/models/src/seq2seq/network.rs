@@ -64,6 +64,10 @@ pub struct Seq2SeqConfig {
     pub attention: AttentionKind,
     /// Whether additive attention knows where it has looked before.
     pub coverage: bool,
+    /// Whether additive attention looks back after each step, with the word it has read, and what it
+    /// finds enters the next; else it looks before.
+    #[serde(default)]
+    pub input_feeding: bool,
     /// Units of additive and concat attention.
     pub attention_size: usize,
     /// Whether a layer of the embedding's size lies before the softmax.
@@ -94,9 +98,11 @@ impl Seq2SeqConfig {
         if sizes.contains(&0) || self.cell == Cell::Rnn {
             bail!("a translator needs sizes of at least 1 and a gru or an lstm, got {self:?}");
         }
-        if self.coverage && self.attention != AttentionKind::Additive {
+        let additive = self.attention == AttentionKind::Additive;
+        if (self.coverage || self.input_feeding) && !additive {
             bail!(
-                "coverage is of additive attention, not of {:?}",
+                "coverage and input feeding are of additive attention, not of {:?}: set \
+                 model.coverage=false and model.input_feeding=false",
                 self.attention
             );
         }
@@ -200,28 +206,37 @@ impl EncoderDecoder for Seq2Seq {
         let encoded = self.encode(source, lengths, false)?;
         let mut past = vec![encoded.states.transpose(0, 1)?];
         let memory = self.lookback(&encoded)?.tensors();
-        if self.config.coverage {
-            past.push(Tensor::zeros(
-                source.dims2()?,
-                memory[0].dtype(),
-                memory[0].device(),
-            )?);
-        }
+        let (rows, places) = source.dims2()?;
+        let mut begin = |wanted: bool, width: usize| -> Result<()> {
+            if wanted {
+                let like = &memory[0];
+                past.push(Tensor::zeros((rows, width), like.dtype(), like.device())?);
+            }
+            Ok(())
+        };
+        begin(self.config.coverage, places)?;
+        begin(self.config.input_feeding, self.config.context())?;
         Ok(State::new(memory.into(), lengths, past))
     }
 
     fn write(&self, words: &[u32], state: &State) -> Result<Next> {
-        let Some((states, seen)) = state.past.split_first() else {
+        let mut before = state.past.iter().cloned();
+        let Some(states) = before.next() else {
             bail!("this is a state of another network");
         };
-        let lookback = Lookback::from_tensors(&state.memory, seen.first().cloned())?;
+        let seen = self.config.coverage.then(|| before.next()).flatten();
+        let found = self.config.input_feeding.then(|| before.next()).flatten();
+        let lookback = Lookback::from_tensors(&state.memory, (seen.clone(), found))?;
         let words = Tensor::new(words, &Device::Cpu)?.to_device(states.device())?;
         let states = states.transpose(0, 1)?.contiguous()?;
         let walk = self.walk(&words.unsqueeze(0)?, &lookback, &states, false)?;
         let attention = walk.attention.map(|all| all.get(0)).transpose()?;
         let mut past = vec![walk.states.transpose(0, 1)?];
-        if let (Some(seen), Some(looked)) = (seen.first(), &attention) {
+        if let (Some(seen), Some(looked)) = (seen, &attention) {
             past.push((seen + looked)?);
+        }
+        if self.config.input_feeding {
+            past.push(walk.found);
         }
         let after = state.after(past);
         Next::new(self, &walk.features, attention.as_ref(), after)

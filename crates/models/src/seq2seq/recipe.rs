@@ -257,6 +257,7 @@ fn network(settings: &Settings, tokenizers: &Tokenizers) -> NetworkConfig {
             hidden: model.hidden,
             attention: model.attention,
             coverage: model.coverage,
+            input_feeding: model.input_feeding,
             attention_size: model.attention_size,
             readout: true,
             tied: true,

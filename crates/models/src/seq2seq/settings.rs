@@ -47,6 +47,9 @@ pub struct ModelSettings {
     pub attention: AttentionKind,
     /// Whether additive attention knows where it has looked before.
     pub coverage: bool,
+    /// Whether additive attention looks back after each step, with the word it has read, and what it
+    /// finds enters the next; else it looks before.
+    pub input_feeding: bool,
     /// Size of the embeddings; of a Transformer, of every place.
     pub embedding: usize,
     /// Units of a recurrent encoder in each direction.
@@ -141,6 +144,7 @@ impl Default for ModelSettings {
             cell: Cell::Gru,
             attention: AttentionKind::Additive,
             coverage: false,
+            input_feeding: false,
             embedding: 64,
             encoder_hidden: 64,
             hidden: 128,
@@ -276,6 +280,7 @@ fn multi30k(settings: &mut Settings) {
         embedding: 256,
         encoder_hidden: 256,
         hidden: 512,
+        input_feeding: true,
         attention_size: 512,
         dropout: 0.3,
         smoothing: 0.1,

@@ -21,6 +21,7 @@ fn model(case: &Golden) -> (ParamStore, Seq2Seq) {
         hidden: 7,
         attention: AttentionKind::Additive,
         coverage: false,
+        input_feeding: false,
         attention_size: 4,
         readout: false,
         tied: false,

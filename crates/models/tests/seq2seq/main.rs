@@ -44,6 +44,7 @@ fn config(attention: AttentionKind, cell: Cell) -> Seq2SeqConfig {
         hidden: 4,
         attention,
         coverage: false,
+        input_feeding: false,
         attention_size: 3,
         readout: false,
         tied: false,
@@ -84,6 +85,11 @@ fn models() -> Vec<(String, Arc<dyn EncoderDecoder>)> {
         ..config(AttentionKind::Additive, Cell::Gru)
     };
     all.push(("coverage".to_owned(), Arc::new(model(&covering).1)));
+    let feeding = Seq2SeqConfig {
+        input_feeding: true,
+        ..covering
+    };
+    all.push(("feeding".to_owned(), Arc::new(model(&feeding).1)));
     let config = transformer(false);
     all.push(("Transformer".to_owned(), Arc::new(transformed(&config).1)));
     all

@@ -33,6 +33,7 @@ fn gradients_are_right_for_every_kind() {
                     readout,
                     tied: readout,
                     coverage: readout && attention == AttentionKind::Additive,
+                    input_feeding: cell == Cell::Gru && attention == AttentionKind::Additive,
                     ..config(attention, cell)
                 };
                 let (store, _) = model(&config);
@@ -165,6 +166,14 @@ fn what_does_not_fit_is_named() {
                 ..base.clone()
             },
             "of additive attention",
+        ),
+        (
+            Seq2SeqConfig {
+                input_feeding: true,
+                attention: AttentionKind::None,
+                ..base.clone()
+            },
+            "model.input_feeding=false",
         ),
         (
             Seq2SeqConfig {

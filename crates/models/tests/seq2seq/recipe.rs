@@ -62,6 +62,7 @@ fn of_words() -> Settings {
     settings.data.joint = false;
     settings.data.vocab_size = 40;
     settings.model.coverage = true;
+    settings.model.input_feeding = true;
     settings.model.teacher_forcing = 0.5;
     settings.optim.warmup = 0.5;
     settings

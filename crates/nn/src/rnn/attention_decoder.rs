@@ -1,8 +1,12 @@
-//! [`AttentionDecoder`]: a recurrent layer that looks back at a memory before each step.
+//! [`AttentionDecoder`]: a recurrent layer that looks back at a memory before or after each step.
 //!
 //! `e_s = v . tanh(W_q h_{t-1} + W_k m_s)`, `a = softmax over s of e`, `c_t = sum over s of a_s m_s`,
 //! and the cell steps from `h_{t-1}` on the input `[x_t; c_t]`; what lies beyond the end of a
 //! memory is not looked at.
+//!
+//! A layer that looks after its steps ([`Look::After`], input feeding) asks with a state that has
+//! read `x_t`, and hands what it finds to the next step: the cell steps on `[x_t; c_{t-1}]`, where
+//! `c_0` is 0, and `e_s = v . tanh(W_q h_t + W_k m_s)` gives `c_t`.
 //!
 //! With coverage a layer knows where it has looked: `w p_s` is added inside the tanh, where `p_s` is
 //! the sum of the `a_s` of the steps before.
@@ -18,7 +22,7 @@
 //!
 //! ```
 //! use mapsto_nn::{AttentionDecoder, AttentionDecoderConfig};
-//! use mapsto_tensor::ops::Recurrence;
+//! use mapsto_tensor::ops::{Look, Recurrence};
 //! use mapsto_tensor::{DType, Device, ParamStore, Tensor};
 //! let store = ParamStore::new(DType::F32, &Device::Cpu);
 //! let config = AttentionDecoderConfig {
@@ -28,6 +32,7 @@
 //!     hidden_size: 8,
 //!     attention_size: 5,
 //!     coverage: false,
+//!     look: Look::Before,
 //! };
 //! let layer = AttentionDecoder::new(&config, &store.root())?;
 //! let source = Tensor::ones((2, 7, 6), DType::F32, &Device::Cpu)?;
@@ -41,11 +46,12 @@
 //! ```
 //!
 //! **Reference:** Dzmitry Bahdanau, Kyunghyun Cho, Yoshua Bengio, "Neural machine translation by
-//! jointly learning to align and translate", 2015; Zhaopeng Tu et al., "Modeling coverage for neural
+//! jointly learning to align and translate", 2015; Minh-Thang Luong, Hieu Pham, Christopher Manning,
+//! "Effective approaches to attention-based neural machine translation", 2015 (input feeding); Zhaopeng Tu et al., "Modeling coverage for neural
 //! machine translation", 2016.
 
 use mapsto_tensor::ops::{
-    self, AttentionDecoderWeights, AttentionMemory, Decoded, Recurrence, attention_decoder,
+    self, AttentionDecoderWeights, AttentionMemory, Decoded, Look, Recurrence, attention_decoder,
 };
 use mapsto_tensor::{Result, Tensor, VarBuilder, bail, init::Initializer};
 
@@ -67,6 +73,8 @@ pub struct AttentionDecoderConfig {
     pub attention_size: usize,
     /// Whether the comparison sees how much a place has been looked at before.
     pub coverage: bool,
+    /// Whether it looks before or after each step.
+    pub look: Look,
 }
 
 /// A recurrent layer with additive attention.
@@ -111,6 +119,7 @@ impl AttentionDecoder {
                     true => Some(linear("coverage", config.attention_size, 1)?.t()?),
                     false => None,
                 },
+                look: config.look,
                 cell: weights(config.kind, &cell, "_l0", &vb.pp("rnn"))?,
             },
         })
@@ -132,6 +141,7 @@ impl AttentionDecoder {
             keys: ops::linear(values, &self.key, None)?,
             lengths,
             seen: None,
+            found: None,
         })
     }
 

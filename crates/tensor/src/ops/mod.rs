@@ -51,7 +51,7 @@ pub use linear::linear;
 pub use linear_cross_entropy::linear_cross_entropy;
 pub use max_pool::max_pool2d;
 pub use recurrent::{
-    AttentionDecoderWeights, AttentionMemory, Decoded, Nonlinearity, Order, Recurrence,
+    AttentionDecoderWeights, AttentionMemory, Decoded, Look, Nonlinearity, Order, Recurrence,
     RecurrentWeights, attention_decoder, recurrent,
 };
 pub use softmax::{log_softmax, softmax};

@@ -18,7 +18,7 @@ mod order;
 mod rnn;
 mod sequence;
 
-pub use attention::{AttentionDecoderWeights, AttentionMemory, Decoded, attention_decoder};
+pub use attention::{AttentionDecoderWeights, AttentionMemory, Decoded, Look, attention_decoder};
 pub use order::Order;
 pub use rnn::Nonlinearity;
 

@@ -3,6 +3,7 @@
 use candle_core::{D, Result, Tensor};
 
 use super::super::cell::Cell;
+use super::Look;
 use super::kernel::Sizes;
 use crate::ops::{constant, softmax};
 
@@ -21,6 +22,7 @@ pub(super) fn decode<C: Cell>(
         context,
         attention,
         coverage,
+        look,
         ..
     } = *sizes;
     let keys = memory.narrow(2, 0, attention)?;
@@ -41,6 +43,10 @@ pub(super) fn decode<C: Cell>(
         let weight = part(1, attention)?;
         seen = Some((weight, part(batch, places)?));
     }
+    let mut found = None;
+    if look == Look::After {
+        found = Some(part(batch, context)?);
+    }
     let mut states = (0..C::STATES)
         .map(|_| part(batch, hidden))
         .collect::<Result<Vec<_>>>()?;
@@ -48,8 +54,8 @@ pub(super) fn decode<C: Cell>(
         .map(|lengths| beyond(lengths, places, gates))
         .transpose()?;
     let [mut outputs, mut contexts, mut all_weights] = [const { vec![] }; 3];
-    for step in 0..sizes.steps {
-        let asked = states[0].matmul(&query)?.unsqueeze(1)?;
+    let mut look = |h: &Tensor| -> Result<Tensor> {
+        let asked = h.matmul(&query)?.unsqueeze(1)?;
         let mut compared = keys.broadcast_add(&asked)?;
         if let Some((weight, seen)) = &seen {
             compared = (compared + seen.unsqueeze(2)?.broadcast_mul(weight)?)?;
@@ -64,12 +70,22 @@ pub(super) fn decode<C: Cell>(
             *seen = (&*seen + &weights)?;
         }
         let mixed = weights.unsqueeze(1)?.matmul(&values)?.squeeze(1)?;
+        contexts.push(mixed.flatten_all()?);
+        all_weights.push(weights.flatten_all()?);
+        Ok(mixed)
+    };
+    for step in 0..sizes.steps {
+        let mixed = match &found {
+            None => look(&states[0])?,
+            Some(found) => found.clone(),
+        };
         let x = (gates.get(step)? + mixed.matmul(&of_context)?)?;
         let product = states[0].matmul(&of_state)?.broadcast_add(&bias)?;
         states = cell.composed(&x, &product, &states)?;
         outputs.push(states[0].flatten_all()?);
-        contexts.push(mixed.flatten_all()?);
-        all_weights.push(weights.flatten_all()?);
+        if found.is_some() {
+            found = Some(look(&states[0])?);
+        }
     }
     let states = states.iter().map(Tensor::flatten_all);
     let states = states.collect::<Result<Vec<_>>>()?;

@@ -5,7 +5,8 @@ use rayon::prelude::*;
 use super::super::cell::{Cell, Step};
 use super::super::factor::Products;
 use super::super::kernel::{both, take_step};
-use super::row::{Coverage, Memory, Question, look};
+use super::Look;
+use super::row::{Coverage, Memory, Question, add, look};
 use crate::kernel::{Float, Mat, zeros};
 
 #[derive(Clone, Copy)]
@@ -20,6 +21,7 @@ pub(super) struct Sizes {
     pub(super) attention: usize,
     /// Whether what was seen before adds to the comparison.
     pub(super) coverage: bool,
+    pub(super) look: Look,
 }
 
 impl Sizes {
@@ -30,6 +32,11 @@ impl Sizes {
     /// Numbers of the memory that belong to a row.
     pub(super) fn memory(&self) -> usize {
         self.places * (self.attention + self.context)
+    }
+
+    /// Numbers of a context of every row.
+    pub(super) fn mixed(&self) -> usize {
+        self.batch * self.context
     }
 
     /// Multiply-adds of a walk, without the inputs' part of the gates.
@@ -45,7 +52,7 @@ impl Sizes {
     }
 
     pub(super) fn contexts(&self) -> usize {
-        self.steps * self.batch * self.context
+        self.steps * self.mixed()
     }
 
     pub(super) fn weights(&self) -> usize {
@@ -65,6 +72,8 @@ pub(super) struct Rest<'a, T> {
     /// coverage.
     pub(super) coverage: &'a [T],
     pub(super) seen: &'a [T],
+    /// What was found before the walk, `(B, C)`; empty for a decoder that looks before its steps.
+    pub(super) found: &'a [T],
     pub(super) states: &'a [T],
 }
 
@@ -77,7 +86,9 @@ impl<'a, T> Rest<'a, T> {
         let (energy, data) = data.split_at(sizes.attention);
         let covered = usize::from(sizes.coverage);
         let (coverage, data) = data.split_at(covered * sizes.attention);
-        let (seen, states) = data.split_at(covered * sizes.batch * sizes.places);
+        let (seen, data) = data.split_at(covered * sizes.batch * sizes.places);
+        let after = usize::from(sizes.look == Look::After);
+        let (found, states) = data.split_at(after * sizes.mixed());
         Self {
             of_context,
             of_state,
@@ -86,6 +97,7 @@ impl<'a, T> Rest<'a, T> {
             energy,
             coverage,
             seen,
+            found,
             states,
         }
     }
@@ -126,11 +138,8 @@ pub(super) fn forward<T: Float, C: Cell>(
         width,
         ..
     } = *sizes;
-    let (units, block, asked) = (
-        sizes.units(),
-        batch * C::KEPT * hidden,
-        batch * sizes.attention,
-    );
+    let (units, block) = (sizes.units(), batch * C::KEPT * hidden);
+    let (asked, mixed) = (batch * sizes.attention, sizes.mixed());
     let mut to_query = Products::new(rest.query, (hidden, sizes.attention), true, batch, steps);
     let mut of_state = Products::new(rest.of_state, (hidden, width), true, batch, steps);
     let mut of_context = Products::new(rest.of_context, (sizes.context, width), true, batch, steps);
@@ -144,11 +153,10 @@ pub(super) fn forward<T: Float, C: Cell>(
     let mut contexts = vec![T::zero(); sizes.contexts()];
     let mut weights = vec![T::zero(); sizes.weights()];
     let mut seen = rest.seen.to_vec();
-    for step in 0..steps {
-        let at = if keep { step } else { 0 };
-        let query = &mut queries[at * asked..][..asked];
-        to_query.product(query, Mat::new(&h, batch, hidden), false);
-        let context = &mut contexts[step * batch * sizes.context..][..batch * sizes.context];
+    let mut look = |step: usize, h: &[T], contexts: &mut [T]| {
+        let query = &mut queries[if keep { step * asked } else { 0 }..][..asked];
+        to_query.product(query, Mat::new(h, batch, hidden), false);
+        let context = &mut contexts[step * mixed..][..mixed];
         let looked = &mut weights[step * batch * sizes.places..][..batch * sizes.places];
         look_all(
             sizes,
@@ -157,10 +165,17 @@ pub(super) fn forward<T: Float, C: Cell>(
             (looked, context),
             &mut scratch,
         );
-        for (seen, &looked) in seen.iter_mut().zip(&*looked) {
-            *seen += looked;
+        add(&mut seen, looked);
+    };
+    for step in 0..steps {
+        if sizes.look == Look::Before {
+            look(step, &h, &mut contexts);
         }
-
+        let context = match (sizes.look, step) {
+            (Look::After, 0) => rest.found,
+            (Look::After, _) => &contexts[(step - 1) * mixed..][..mixed],
+            (Look::Before, _) => &contexts[step * mixed..][..mixed],
+        };
         x.copy_from_slice(&gates[step * batch * width..][..batch * width]);
         of_context.product(&mut x, Mat::new(context, batch, sizes.context), true);
         let rows = product.chunks_exact_mut(width);
@@ -171,10 +186,13 @@ pub(super) fn forward<T: Float, C: Cell>(
             product: &product,
             h: &mut h,
             c: &mut c,
-            kept: &mut kept[at * block..][..block],
+            kept: &mut kept[if keep { step * block } else { 0 }..][..block],
         };
         let y = &mut outputs[step * units..][..units];
         take_step(cell, hidden, all, y, |_| true);
+        if sizes.look == Look::After {
+            look(step, &h, &mut contexts);
+        }
     }
     outputs.extend_from_slice(&contexts);
     outputs.extend_from_slice(&weights);

@@ -6,8 +6,9 @@ use super::super::cell::{Cell, StepBack};
 use super::super::factor::Products;
 use super::super::kernel::both;
 use super::super::kernel_back::take_step_back;
+use super::Look;
 use super::kernel::{Rest, Sizes};
-use super::row::{Back, Memory, look_back};
+use super::row::{Back, Memory, add, look_back};
 use crate::kernel::{Float, Mat, Spread, add_rows, product, zeros};
 
 /// What the forward pass took, gave and kept.
@@ -72,7 +73,8 @@ pub(super) fn backward<T: Float, C: Cell>(
         dproduct: zeros(steps * batch * width),
         dqueries: zeros(steps * asked),
     };
-    let mut dmix = vec![T::zero(); batch * context];
+    let mixed = sizes.mixed();
+    let mut dmix = vec![T::zero(); mixed];
     let mut looked = vec![T::zero(); batch * places];
     let mut scratch = vec![T::zero(); asked];
     let [mut denergies, mut dcoverages] = [0, 1].map(|_| vec![T::zero(); asked]);
@@ -80,7 +82,31 @@ pub(super) fn backward<T: Float, C: Cell>(
     let mut dseen = vec![T::zero(); batch * places];
     let mut dlast = vec![T::zero(); units];
     let mut dmemory = vec![T::zero(); batch * sizes.memory()];
+    let mut look_back = |step: usize, dmix: &[T], dh: &mut [T]| {
+        looked.copy_from_slice(&dweights[step * batch * places..][..batch * places]);
+        // What a step looks at, all later ones have seen.
+        add(&mut looked, &dseen);
+        let dquery = &mut all.dqueries[step * asked..][..asked];
+        let grads = Back {
+            dweights: &mut looked,
+            dmix,
+            dquery,
+            dmemory: &mut dmemory,
+            denergy: &mut denergies,
+            dseen: &mut dseen,
+            dcoverage: &mut dcoverages,
+            scratch: &mut scratch,
+        };
+        let seen = seen.get(step).map_or(&[][..], Vec::as_slice);
+        look_back_all(sizes, lengths, known, (step, seen), grads);
+        to_query.product(dh, Mat::new(dquery, batch, attention), true);
+    };
     for step in (0..steps).rev() {
+        let dcontext = &dcontexts[step * mixed..][..mixed];
+        if sizes.look == Look::After {
+            add(&mut dmix, dcontext);
+            look_back(step, &dmix, &mut dh);
+        }
         let dproduct = &mut all.dproduct[step * batch * width..][..batch * width];
         let back = StepBack {
             kept: &known.kept[step * block..][..block],
@@ -102,27 +128,11 @@ pub(super) fn backward<T: Float, C: Cell>(
             }
         }
         of_state.product(&mut dh, Mat::new(dproduct, batch, width), true);
-        dmix.copy_from_slice(&dcontexts[step * batch * context..][..batch * context]);
-        of_context.product(&mut dmix, Mat::new(dgates, batch, width), true);
-        looked.copy_from_slice(&dweights[step * batch * places..][..batch * places]);
-        // What a step looks at, all later ones have seen.
-        for (looked, &dseen) in looked.iter_mut().zip(&dseen) {
-            *looked += dseen;
+        of_context.product(&mut dmix, Mat::new(dgates, batch, width), false);
+        if sizes.look == Look::Before {
+            add(&mut dmix, dcontext);
+            look_back(step, &dmix, &mut dh);
         }
-        let dquery = &mut all.dqueries[step * asked..][..asked];
-        let grads = Back {
-            dweights: &mut looked,
-            dmix: &dmix,
-            dquery,
-            dmemory: &mut dmemory,
-            denergy: &mut denergies,
-            dseen: &mut dseen,
-            dcoverage: &mut dcoverages,
-            scratch: &mut scratch,
-        };
-        let seen = seen.get(step).map_or(&[][..], Vec::as_slice);
-        look_back_all(sizes, lengths, known, (step, seen), grads);
-        to_query.product(&mut dh, Mat::new(dquery, batch, attention), true);
     }
     let mut dasked = vec![T::zero(); attention];
     add_rows(&mut dasked, &denergies);
@@ -131,6 +141,9 @@ pub(super) fn backward<T: Float, C: Cell>(
         add_rows(&mut dcoverage, &dcoverages);
         dasked.extend(dcoverage);
         dasked.extend(dseen);
+    }
+    if sizes.look == Look::After {
+        dasked.extend(dmix);
     }
     let drest = rest_gradient::<T, C>(sizes, &all, known, &dasked, (&dh, &dc));
     Grads {
@@ -150,9 +163,7 @@ fn seen_before<T: Float>(sizes: &Sizes, known: &Known<'_, T>) -> Vec<Vec<T>> {
     let mut seen = known.rest.seen.to_vec();
     let before = steps.map(|looked| {
         let before = seen.clone();
-        for (seen, &looked) in seen.iter_mut().zip(looked) {
-            *seen += looked;
-        }
+        add(&mut seen, looked);
         before
     });
     before.collect()
@@ -236,11 +247,19 @@ fn rest_gradient<T: Float, C: Cell>(
         ..
     } = *sizes;
     let rows = steps * batch;
-    // The state before each step.
-    let mut before = known.rest.states[..sizes.units()].to_vec();
-    before.extend_from_slice(&known.y[..sizes.outputs() - sizes.units()]);
+    let (outputs, behind) = known.y.split_at(sizes.outputs());
+    let contexts = &behind[..sizes.contexts()];
+    let before = one_later(known.rest.states, outputs, sizes.units());
     let before = Mat::new(&before, rows, hidden);
-    let contexts = Mat::new(&known.y[sizes.outputs()..], rows, context);
+    let fed;
+    let (asking, contexts) = match sizes.look {
+        Look::Before => (before, contexts),
+        Look::After => {
+            fed = one_later(known.rest.found, contexts, sizes.mixed());
+            (Mat::new(outputs, rows, hidden), &fed[..])
+        }
+    };
+    let contexts = Mat::new(contexts, rows, context);
     let dgates = Mat::new(&all.dgates, rows, width);
     let dproduct = Mat::new(&all.dproduct, rows, width);
     let dqueries = Mat::new(&all.dqueries, rows, attention);
@@ -251,11 +270,19 @@ fn rest_gradient<T: Float, C: Cell>(
     let mut dbias = vec![T::zero(); width];
     add_rows(&mut dbias, &all.dproduct);
     drest.extend(dbias);
-    drest.extend(product(dqueries.t(), before, Spread::Pool));
+    drest.extend(product(dqueries.t(), asking, Spread::Pool));
     drest.extend_from_slice(dasked);
     drest.extend_from_slice(dh);
     if C::STATES == 2 {
         drest.extend_from_slice(dc);
     }
     drest
+}
+
+/// What each step began with, of `size` numbers: the first of `first`, then what each step but the
+/// last left in `all`.
+fn one_later<T: Float>(first: &[T], all: &[T], size: usize) -> Vec<T> {
+    let mut later = first[..size].to_vec();
+    later.extend_from_slice(&all[..all.len() - size]);
+    later
 }

@@ -1,4 +1,4 @@
-//! A recurrent decoder that looks back at a memory before each step: additive attention.
+//! A recurrent decoder that looks back at a memory before or after each step: additive attention.
 //!
 //! At step `t`, with the state `h` before it: `e_s = v . tanh(W_q h + k_s)` for each place `s` of
 //! the memory, `a = softmax(e)` over the places of the sequence, `c_t = sum over s of a_s m_s`, and
@@ -6,15 +6,19 @@
 //! waits for the one before: what depends on the inputs alone is one product before, the weights'
 //! gradients are one product each after the walk back.
 //!
+//! A decoder that looks after its steps feeds what it found to the next: the cell steps on `[x_t;
+//! c_{t-1}]`, and the state behind it asks for `c_t`.
+//!
 //! With coverage the comparison also sees how much each place has been looked at before, `p_s = sum
 //! over the steps before of a_s`: `e_s = v . tanh(W_q h + k_s + w p_s)`.
 //!
 //! **Shape:** `x (T, B, E)`, memory `m (B, S, C)`, keys `k (B, S, A)`, `weight_ih (G H, E + C)`,
-//! `weight_hh (G H, H)`, biases `(G H)`, `query W_q (A, H)`, `energy v (1, A)`, coverage `w (1, A)` and `p (B, S)`, states `(N, B, H)` →
+//! `weight_hh (G H, H)`, biases `(G H)`, `query W_q (A, H)`, `energy v (1, A)`, coverage `w (1, A)` and `p (B, S)`, what was found before `(B, C)`, states `(N, B, H)` →
 //! outputs `(T, B, H)`, contexts `(T, B, C)`, attention `(T, B, S)`, last states `(N, B, H)`.
 //!
 //! **Reference:** Dzmitry Bahdanau, Kyunghyun Cho, Yoshua Bengio, "Neural machine translation by
-//! jointly learning to align and translate", 2015; Zhaopeng Tu, Zhengdong Lu, Yang Liu, Xiaohua Liu,
+//! jointly learning to align and translate", 2015; Minh-Thang Luong, Hieu Pham, Christopher Manning,
+//! "Effective approaches to attention-based neural machine translation", 2015 (input feeding); Zhaopeng Tu, Zhengdong Lu, Yang Liu, Xiaohua Liu,
 //! Hang Li, "Modeling coverage for neural machine translation", 2016 (in its simplest form).
 
 mod composed;
@@ -41,6 +45,17 @@ use crate::macs;
 use crate::ops::linear;
 use crate::tape;
 
+/// When a decoder looks back at its memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Look {
+    /// Before each step, with the state that the step begins in.
+    #[default]
+    Before,
+    /// After each step, with the state that it ends in; what is found enters the next step.
+    #[doc(alias = "input_feeding")]
+    After,
+}
+
 /// What a decoder looks back at.
 #[derive(Debug, Clone)]
 pub struct AttentionMemory {
@@ -53,6 +68,9 @@ pub struct AttentionMemory {
     /// How much each place has been looked at before the walk, `(B, S)`; none for not at all. For a
     /// decoder with coverage.
     pub seen: Option<Tensor>,
+    /// What was found before the walk, `(B, C)`; none for zeros. For a decoder that looks after its
+    /// steps.
+    pub found: Option<Tensor>,
 }
 
 /// The parameters of a decoder with additive attention.
@@ -66,6 +84,8 @@ pub struct AttentionDecoderWeights {
     pub energy: Tensor,
     /// Of how much a place has been looked at, `(1, A)`; none for a decoder without coverage.
     pub coverage: Option<Tensor>,
+    /// When the decoder looks.
+    pub look: Look,
 }
 
 /// What a walk of a decoder gave.
@@ -73,7 +93,7 @@ pub struct AttentionDecoderWeights {
 pub struct Decoded {
     /// The states after each step, `(T, B, H)`.
     pub outputs: Tensor,
-    /// What each step saw of the memory, `(T, B, C)`.
+    /// What each step found in the memory, `(T, B, C)`.
     pub contexts: Tensor,
     /// Where it looked, `(T, B, S)`, each row a distribution.
     pub attention: Tensor,
@@ -164,6 +184,9 @@ fn check(
     if let Some(seen) = &memory.seen {
         shapes.push(("what was seen", seen, vec![batch, places]));
     }
+    if let Some(found) = &memory.found {
+        shapes.push(("what was found", found, vec![batch, context]));
+    }
     if let Some((ih, hh)) = &weights.cell.biases {
         shapes.extend([("bias_ih", ih, vec![width]), ("bias_hh", hh, vec![width])]);
     }
@@ -187,6 +210,7 @@ fn check(
         context,
         attention,
         coverage: weights.coverage.is_some(),
+        look: weights.look,
     })
 }
 
@@ -208,7 +232,8 @@ fn check_lengths(lengths: Option<&[usize]>, batch: usize, places: usize) -> Resu
 
 /// The op's three inputs: the inputs' part of the gates `(T, B, G H)`; keys and values side by
 /// side `(B, S, A + C)`; and, one after the other, the weights `(G H, C)` of the context,
-/// `weight_hh`, its bias, query, energy, with coverage its weight and what was seen, and the states.
+/// `weight_hh`, its bias, query, energy, with coverage its weight and what was seen, for
+/// a decoder that looks after its steps what was found, and the states.
 fn pack(
     sizes: &Sizes,
     x: &Tensor,
@@ -223,6 +248,10 @@ fn pack(
         Some((ih, hh)) => (Some(ih), hh.clone()),
         None => (None, Tensor::zeros(sizes.width, x.dtype(), x.device())?),
     };
+    let or_zeros = |given: &Option<Tensor>, width: usize| match given {
+        Some(given) => Ok(given.clone()),
+        None => Tensor::zeros((sizes.batch, width), x.dtype(), x.device()),
+    };
     let gates = linear(x, &weights_ih[0], bias)?;
     let places = tape::cat(&[&memory.keys, &memory.values], 2)?;
     let mut rest = vec![
@@ -233,9 +262,11 @@ fn pack(
         weights.energy.clone(),
     ];
     if let Some(coverage) = &weights.coverage {
-        let none = || Tensor::zeros((sizes.batch, sizes.places), x.dtype(), x.device());
         rest.push(coverage.clone());
-        rest.push(memory.seen.clone().map_or_else(none, Ok)?);
+        rest.push(or_zeros(&memory.seen, sizes.places)?);
+    }
+    if sizes.look == Look::After {
+        rest.push(or_zeros(&memory.found, sizes.context)?);
     }
     rest.push(states.clone());
     let rest = rest

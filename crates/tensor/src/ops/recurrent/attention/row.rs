@@ -67,6 +67,13 @@ pub(super) fn look<T: Float>(
     );
 }
 
+/// `to += values`.
+pub(super) fn add<T: Float>(to: &mut [T], values: &[T]) {
+    for (to, &value) in to.iter_mut().zip(values) {
+        *to += value;
+    }
+}
+
 /// What goes back into a row.
 pub(super) struct Back<'a, T> {
     /// Gradient of the weights of the places; is overwritten.

@@ -14,7 +14,7 @@ const KINDS: [Recurrence; 3] = [
     Recurrence::Rnn(Nonlinearity::Tanh),
 ];
 
-fn sizes(kind: Recurrence, hidden: usize, coverage: bool) -> Sizes {
+fn sizes(kind: Recurrence, hidden: usize, coverage: bool, look: Look) -> Sizes {
     Sizes {
         steps: 4,
         batch: 3,
@@ -24,6 +24,7 @@ fn sizes(kind: Recurrence, hidden: usize, coverage: bool) -> Sizes {
         context: 5,
         attention: 18,
         coverage,
+        look,
     }
 }
 
@@ -32,6 +33,7 @@ fn packed(kind: Recurrence, sizes: &Sizes) -> [Tensor; 3] {
     let weights = sizes.width * (sizes.context + sizes.hidden + 1);
     let asking = sizes.attention * (sizes.hidden + 1);
     let covered = usize::from(sizes.coverage) * (sizes.attention + sizes.batch * sizes.places);
+    let found = usize::from(sizes.look == Look::After) * sizes.mixed();
     let states = kind.states() * sizes.units();
     [
         wave((sizes.steps, sizes.batch, sizes.width), 0.1),
@@ -39,19 +41,21 @@ fn packed(kind: Recurrence, sizes: &Sizes) -> [Tensor; 3] {
             (sizes.batch, sizes.places, sizes.attention + sizes.context),
             0.2,
         ),
-        wave(weights + asking + covered + states, 0.3),
+        wave(weights + asking + covered + found + states, 0.3),
     ]
 }
 
 #[test]
 fn kernel_and_composition_agree() {
     for kind in KINDS {
-        for (lengths, coverage) in [
-            (None, false),
-            (Some(vec![6, 1, 4]), false),
-            (Some(vec![5, 1, 6]), true),
+        for (lengths, coverage, look) in [
+            (None, false, Look::Before),
+            (Some(vec![6, 1, 4]), false, Look::Before),
+            (Some(vec![5, 1, 6]), true, Look::Before),
+            (Some(vec![6, 1, 4]), false, Look::After),
+            (Some(vec![5, 1, 6]), true, Look::After),
         ] {
-            let sizes = sizes(kind, 7, coverage);
+            let sizes = sizes(kind, 7, coverage, look);
             let lengths = lengths.as_deref();
             let run = |t: &[Tensor], composed: bool| -> Result<Tensor> {
                 let inputs = std::array::from_fn(|i| t[i].clone());
@@ -62,7 +66,7 @@ fn kernel_and_composition_agree() {
                 })
             };
             assert_same(
-                &format!("{}, {lengths:?}", kind.name()),
+                &format!("{}, {lengths:?}, {look:?}", kind.name()),
                 &packed(kind, &sizes),
                 |t| run(t, false),
                 |t| run(t, true),
@@ -71,13 +75,15 @@ fn kernel_and_composition_agree() {
     }
 }
 
-/// Memory and weights of a decoder with 2 inputs, with coverage if there are 12 tensors.
+/// Memory and weights of a decoder with 2 inputs, with coverage if there are 12 tensors, and that
+/// looks after its steps if there are 13.
 fn decoder(kind: Recurrence, t: &[Tensor]) -> Result<Decoded> {
     let memory = AttentionMemory {
         values: t[1].clone(),
         keys: t[2].clone(),
         lengths: Some(vec![3, 2]),
         seen: t.get(11).cloned(),
+        found: t.get(12).cloned(),
     };
     let weights = AttentionDecoderWeights {
         cell: RecurrentWeights {
@@ -88,20 +94,31 @@ fn decoder(kind: Recurrence, t: &[Tensor]) -> Result<Decoded> {
         query: t[7].clone(),
         energy: t[8].clone(),
         coverage: t.get(10).cloned(),
+        look: match t.len() {
+            13 => Look::After,
+            _ => Look::Before,
+        },
     };
     attention_decoder(kind, &t[0], &memory, &weights, &t[9])
 }
 
 fn inputs(kind: Recurrence) -> Vec<Tensor> {
-    let mut inputs = covering(kind);
+    let mut inputs = feeding(kind);
     inputs.truncate(10);
     inputs
 }
 
 /// With coverage.
 fn covering(kind: Recurrence) -> Vec<Tensor> {
+    let mut inputs = feeding(kind);
+    inputs.truncate(12);
+    inputs
+}
+
+/// With coverage, looking after its steps.
+fn feeding(kind: Recurrence) -> Vec<Tensor> {
     let width = kind.gates() * 3;
-    let shapes: [&[usize]; 12] = [
+    let shapes: [&[usize]; 13] = [
         &[3, 2, 2],
         &[2, 3, 4],
         &[2, 3, 5],
@@ -114,6 +131,7 @@ fn covering(kind: Recurrence) -> Vec<Tensor> {
         &[kind.states(), 2, 3],
         &[1, 5],
         &[2, 3],
+        &[2, 4],
     ];
     let number = (1..).map(|i| f64::from(i) * 0.17);
     shapes
@@ -129,6 +147,7 @@ fn gradients_are_right() {
         .map(|kind| (kind, inputs(kind)))
         .into_iter()
         .chain(KINDS.map(|kind| (kind, covering(kind))))
+        .chain(KINDS.map(|kind| (kind, feeding(kind))))
     {
         let (kind, inputs) = inputs;
         check_gradients(&inputs, |t| {
@@ -168,18 +187,22 @@ fn nothing_beyond_a_sequence_is_looked_at() {
 #[test]
 fn one_step_at_a_time_is_the_same_walk() {
     let kind = Recurrence::Lstm;
-    let mut inputs = covering(kind);
-    let whole = decoder(kind, &inputs).unwrap();
-    let x = inputs[0].clone();
-    for step in 0..3 {
-        inputs[0] = x.narrow(0, step, 1).unwrap();
-        let one = decoder(kind, &inputs).unwrap();
-        inputs[9] = one.states.clone();
-        inputs[11] = (&inputs[11] + one.attention.get(0).unwrap()).unwrap();
-        let of_whole = whole.outputs.narrow(0, step, 1).unwrap();
-        crate::testing::assert_close("a step", &one.outputs, &of_whole, 1e-12, 1e-12);
+    for mut inputs in [covering(kind), feeding(kind)] {
+        let whole = decoder(kind, &inputs).unwrap();
+        let x = inputs[0].clone();
+        for step in 0..3 {
+            inputs[0] = x.narrow(0, step, 1).unwrap();
+            let one = decoder(kind, &inputs).unwrap();
+            inputs[9] = one.states.clone();
+            inputs[11] = (&inputs[11] + one.attention.get(0).unwrap()).unwrap();
+            if let Some(found) = inputs.get_mut(12) {
+                *found = one.contexts.get(0).unwrap();
+            }
+            let of_whole = whole.outputs.narrow(0, step, 1).unwrap();
+            crate::testing::assert_close("a step", &one.outputs, &of_whole, 1e-12, 1e-12);
+        }
+        crate::testing::assert_close("the end", &inputs[9], &whole.states, 1e-12, 1e-12);
     }
-    crate::testing::assert_close("the end", &inputs[9], &whole.states, 1e-12, 1e-12);
 }
 
 #[test]
@@ -197,8 +220,9 @@ fn what_does_not_fit_is_named() {
         (9, vec![2, 2, 3], "states"),
         (10, vec![1, 4], "coverage"),
         (11, vec![2, 4], "seen"),
+        (12, vec![2, 3], "found"),
     ] {
-        let mut inputs = covering(Recurrence::Gru);
+        let mut inputs = feeding(Recurrence::Gru);
         inputs[place] = wave(shape, 0.1);
         let error = decoder(Recurrence::Gru, &inputs).unwrap_err().to_string();
         assert!(error.contains(what), "{what}: {error}");
