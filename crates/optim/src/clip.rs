@@ -58,7 +58,7 @@ pub fn clip_grad_norm(grads: &mut Gradients, max_norm: f64) -> Result<f64> {
     }
     let coefficient = max_norm / (norm + 1e-6);
     if coefficient < 1.0 {
-        grads.map(|grad| grad * coefficient)?;
+        grads.scale(coefficient)?;
     }
     Ok(norm)
 }
@@ -102,6 +102,7 @@ fn sum_of_squares_in_parts<T: Float + Into<f64>>(grad: &Tensor) -> Result<f64> {
 }
 
 /// In several running sums, so that the loop vectorises.
+#[inline(always)]
 fn sum_of_squares_of<T: Float + Into<f64>>(values: &[T]) -> f64 {
     const LANES: usize = 16;
     let mut lanes = [0.0; LANES];

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use candle_core::{Result, Tensor, Var, bail};
 
 use crate::handover;
-use crate::kernel::{dispatch, has_kernel, with_slice};
+use crate::kernel::{self, dispatch, has_kernel, with_slice};
 use crate::params::ParamStore;
 pub use crate::tape::record;
 use crate::tape::{self, Unwinding};
@@ -88,6 +88,23 @@ impl Gradients {
             *grad = f(grad)?.detach();
         }
         Ok(())
+    }
+
+    /// Multiplies every gradient by `factor`.
+    ///
+    /// # Errors
+    /// When the memory for the results cannot be had.
+    pub fn scale(&mut self, factor: f64) -> Result<()> {
+        self.map(|grad| {
+            if !has_kernel(grad) {
+                return grad * factor;
+            }
+            dispatch!(grad.dtype(), "scale", T => {
+                let factor = <T as candle_core::WithDType>::from_f64(factor);
+                let scaled = with_slice::<T, _>(grad, |grad| Ok(kernel::map(grad, |g| g * factor)))?;
+                Tensor::from_vec(scaled, grad.shape(), grad.device())
+            })
+        })
     }
 
     /// Adds the gradients of another batch, for accumulation over several.

@@ -208,6 +208,7 @@ unsafe fn gemm_into<T: Float>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::values;
 
     fn product(m: usize, n: usize, k: usize, a: &[f64], b: &[f64]) -> Vec<f64> {
         let mut c = vec![0.0; m * n];
@@ -222,8 +223,8 @@ mod tests {
     #[test]
     fn gemm_equals_the_definition_with_transposes_and_accumulation() {
         let (m, n, k) = (5, 7, 3);
-        let a: Vec<f64> = (0..m * k).map(|i| (i as f64 * 0.7).sin()).collect();
-        let b: Vec<f64> = (0..k * n).map(|i| (i as f64 * 1.3).cos()).collect();
+        let a = values(m * k, 0.7);
+        let b = values(k * n, 1.3);
         let expected = product(m, n, k, &a, &b);
         let at: Vec<f64> = (0..m * k).map(|i| a[i % m * k + i / m]).collect();
         let mut c = vec![1.0; m * n];
@@ -252,8 +253,8 @@ mod tests {
     #[test]
     fn tall_turned_products_are_made_of_blocks() {
         let (m, n, k) = (1001, 3, 4300);
-        let a: Vec<f64> = (0..m * k).map(|i| (i as f64 * 0.7).sin()).collect();
-        let b: Vec<f64> = (0..k * n).map(|i| (i as f64 * 1.3).cos()).collect();
+        let a = values(m * k, 0.7);
+        let b = values(k * n, 1.3);
         let turned: Vec<f64> = (0..m * k).map(|i| a[i % k * m + i / k]).collect();
         let expected = product(m, n, k, &turned, &b);
         let mut c = vec![1.0; m * n];

@@ -227,10 +227,7 @@ fn tile<T: Float>(to: &mut [T], matrix: &[T], (row, col): (usize, usize), cols: 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn values(count: usize, step: f64) -> Vec<f64> {
-        (0..count).map(|i| (i as f64 * step).sin()).collect()
-    }
+    use crate::testing::values;
 
     /// Last panels of all widths, tiles of all heights, and more rows than are multiplied at a time.
     #[test]

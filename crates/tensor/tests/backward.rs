@@ -154,6 +154,29 @@ fn map_changes_every_gradient() {
 }
 
 #[test]
+fn scale_multiplies_every_element_of_every_gradient() {
+    let long = Tensor::arange(0.0, 40_001.0, &Device::Cpu).unwrap();
+    let half = Tensor::new(&[2.0], &Device::Cpu)
+        .unwrap()
+        .to_dtype(DType::F16)
+        .unwrap();
+    let named = [
+        ("half", half),
+        ("turned", long.reshape((1, 40_001)).unwrap().t().unwrap()),
+        ("long", long),
+    ];
+    let mut gradients = Gradients::from_iter(named.map(|(name, grad)| (name.to_owned(), grad)));
+    gradients.scale(-1.5).unwrap();
+    let expected: Vec<f64> = (0..40_001).map(|i| f64::from(i) * -1.5).collect();
+    assert_eq!(values(gradients.get("long").unwrap()), expected);
+    let turned = gradients.get("turned").unwrap();
+    assert_eq!(turned.dims(), [40_001, 1]);
+    assert_eq!(values(&turned.flatten_all().unwrap()), expected);
+    let half = gradients.get("half").unwrap().to_dtype(DType::F64).unwrap();
+    assert_eq!(values(&half), [-3.0]);
+}
+
+#[test]
 fn a_constant_loss_reaches_nothing() {
     let store = store();
     insert(&store, "w", &[1.0]);

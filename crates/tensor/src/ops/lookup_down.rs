@@ -169,10 +169,7 @@ mod tests {
     use crate::kernel::Room;
     use crate::ops::Conv2dParams;
     use crate::ops::patch_product::Kernels;
-
-    fn values(count: usize, step: f64) -> Vec<f64> {
-        (0..count).map(|i| (i as f64 * step).sin()).collect()
-    }
+    use crate::testing::values;
 
     #[test]
     fn patches_where_they_stand_give_the_bits_of_their_copies() {

@@ -282,10 +282,7 @@ mod tests {
     use crate::kernel::Room;
     use crate::ops::Conv2dParams;
     use crate::ops::patch_product::Turned;
-
-    fn values(count: usize, step: f64) -> Vec<f64> {
-        (0..count).map(|i| (i as f64 * step).sin()).collect()
-    }
+    use crate::testing::values;
 
     /// Strides and dilations with and without a common divisor, padding inside and beyond the kernel,
     /// pixels that nothing reaches, phases without cells, one image and several blocks.

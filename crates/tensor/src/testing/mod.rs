@@ -11,6 +11,12 @@ pub use gradcheck::{check_gradients, wave};
 
 use candle_core::{DType, Tensor};
 
+/// The sines of 0, `step`, and so on.
+#[cfg(test)]
+pub(crate) fn values(count: usize, step: f64) -> Vec<f64> {
+    (0..count).map(|i| (i as f64 * step).sin()).collect()
+}
+
 /// Panics unless `|a - b| <= atol + rtol |b|` everywhere, and infinities and NaN agree in kind.
 pub fn assert_close(name: &str, actual: &Tensor, expected: &Tensor, rtol: f64, atol: f64) {
     assert_eq!(actual.dims(), expected.dims(), "{name}: shapes differ");

@@ -92,10 +92,7 @@ fn panels<T: Float>(matrix: &[T], sizes: Panels, turn: bool) -> Vec<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn values(count: usize, step: f64) -> Vec<f64> {
-        (0..count).map(|i| (i as f64 * step).sin()).collect()
-    }
+    use crate::testing::values;
 
     /// As it is and in panels, the last of which is not full; with tiles of all heights, and
     /// more rows of a panel than are multiplied at a time.
