@@ -35,7 +35,7 @@ pub(super) struct Decoder {
 
 #[derive(Debug, Clone)]
 enum Layer {
-    Before(AttentionDecoder),
+    Additive(AttentionDecoder),
     After(RecurrentLayer, Attention),
     None(RecurrentLayer),
 }
@@ -134,7 +134,7 @@ impl Decoder {
         let lengths = Some(source.lengths.clone());
         let values = source.memory.contiguous()?;
         let memory = match &self.layer {
-            Layer::Before(layer) => layer.memory(&values, lengths)?,
+            Layer::Additive(layer) => layer.memory(&values, lengths)?,
             _ => AttentionMemory {
                 keys: values.clone(),
                 values,
@@ -168,7 +168,7 @@ impl Decoder {
         let memory = &lookback.memory;
         let order = Order::default();
         let (outputs, contexts, attention, states) = match &self.layer {
-            Layer::Before(layer) => {
+            Layer::Additive(layer) => {
                 let all = layer.forward(&x, memory, states)?;
                 (all.outputs, all.contexts, Some(all.attention), all.states)
             }
@@ -232,7 +232,7 @@ fn layer(config: &Seq2SeqConfig, vb: &VarBuilder<'static>) -> Result<Layer> {
                     Look::Before
                 },
             };
-            return Ok(Layer::Before(AttentionDecoder::new(&sizes, vb)?));
+            return Ok(Layer::Additive(AttentionDecoder::new(&sizes, vb)?));
         }
         AttentionKind::Dot => Score::Dot,
         AttentionKind::General => Score::General,
