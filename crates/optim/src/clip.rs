@@ -38,6 +38,15 @@ use crate::hyper;
 /// and no gradient has changed.
 #[doc(alias = "clip_grad_norm_")]
 pub fn clip_grad_norm(grads: &mut Gradients, max_norm: f64) -> Result<f64> {
+    let (norm, coefficient) = norm_and_coefficient(grads, max_norm)?;
+    if coefficient < 1.0 {
+        grads.scale(coefficient)?;
+    }
+    Ok(norm)
+}
+
+/// The total 2-norm, and the factor, at most 1, that brings it to `max_norm`.
+pub(crate) fn norm_and_coefficient(grads: &Gradients, max_norm: f64) -> Result<(f64, f64)> {
     hyper::positive("clip_grad_norm: max_norm", max_norm)?;
     let mut total = 0.0;
     let mut bad = vec![];
@@ -56,11 +65,7 @@ pub fn clip_grad_norm(grads: &mut Gradients, max_norm: f64) -> Result<f64> {
             bad.join(", ")
         );
     }
-    let coefficient = max_norm / (norm + 1e-6);
-    if coefficient < 1.0 {
-        grads.scale(coefficient)?;
-    }
-    Ok(norm)
+    Ok((norm, (max_norm / (norm + 1e-6)).min(1.0)))
 }
 
 /// Limits every element of every gradient to `[-max, max]`.

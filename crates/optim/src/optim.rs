@@ -1,8 +1,8 @@
 //! [`Optim`]: a [`Rule`] over named parameters, with groups, a schedule, clipping and a state.
 //!
 //! Updates run in place: on the CPU in `f32` and `f64` a step allocates no tensor, unless
-//! clipping has to scale the gradients or one of them is a parameter's own memory. Elements are independent of each other, so the bits do
-//! not depend on the number of threads.
+//! gradients are clipped by value or one of them is a parameter's own memory. Elements are
+//! independent of each other, so the bits do not depend on the number of threads.
 //!
 //! Differences from PyTorch: a group is chosen by name, the schedule is a function of the step
 //! and part of the optimizer, and so is clipping.
@@ -27,7 +27,7 @@ use std::fmt;
 
 use mapsto_tensor::{DType, Float, Gradients, Result, StateDict, Tensor, Var, bail, update};
 
-use crate::clip::{clip_grad_norm, clip_grad_value};
+use crate::clip::{clip_grad_value, norm_and_coefficient};
 use crate::hyper;
 use crate::optimizer::Optimizer;
 use crate::rule::{At, Rule};
@@ -119,7 +119,8 @@ impl<R: Rule> Optim<R> {
     }
 
     /// Has every step clip the gradients it is given to this total norm, as
-    /// [`clip_grad_norm`](crate::clip_grad_norm()) does, after any clipping by value.
+    /// [`clip_grad_norm`](crate::clip_grad_norm()) does, after any clipping by value. They are
+    /// scaled as the update reads them, and stay what they are.
     ///
     /// # Errors
     /// When `max` is not above 0.
@@ -151,8 +152,10 @@ impl<R: Rule> Optimizer for Optim<R> {
         if let Some(max) = self.max_value {
             clip_grad_value(grads, max)?;
         }
+        let mut scale = 1.0;
         if let Some(max) = self.max_norm {
-            self.grad_norm = Some(clip_grad_norm(grads, max)?);
+            let (norm, coefficient) = norm_and_coefficient(grads, max)?;
+            (self.grad_norm, scale) = (Some(norm), coefficient);
         }
         let grads = apart_from_parameters(&self.entries, grads)?;
         for (entry, grad) in self.entries.iter_mut().zip(grads) {
@@ -162,7 +165,7 @@ impl<R: Rule> Optimizer for Optim<R> {
                     lr: rule.lr() * factor,
                     step: entry.updates + 1,
                 };
-                apply(rule, &at, entry, &grad)?;
+                apply(rule, &at, entry, &grad, scale)?;
                 entry.updates += 1;
             }
         }
@@ -229,12 +232,19 @@ fn check(entries: &[Entry], grads: &Gradients) -> Result<()> {
     Ok(())
 }
 
-fn apply<R: Rule>(rule: &R, at: &At, entry: &mut Entry, grad: &Tensor) -> Result<()> {
+/// Updates an entry by `scale` times its gradient.
+fn apply<R: Rule>(rule: &R, at: &At, entry: &mut Entry, grad: &Tensor, scale: f64) -> Result<()> {
     match entry.var.dtype() {
-        DType::F32 if update::is_supported(&entry.var) => in_place::<f32, R>(rule, at, entry, grad),
-        DType::F64 if update::is_supported(&entry.var) => in_place::<f64, R>(rule, at, entry, grad),
+        DType::F32 if update::is_supported(&entry.var) => {
+            in_place::<f32, R>(rule, at, entry, grad, scale)
+        }
+        DType::F64 if update::is_supported(&entry.var) => {
+            in_place::<f64, R>(rule, at, entry, grad, scale)
+        }
         _ => {
             let param = entry.var.as_detached_tensor();
+            let scaled = (scale != 1.0).then(|| grad * scale).transpose()?;
+            let grad = scaled.as_ref().unwrap_or(grad);
             let (param, state) = rule.update_tensors(at, &param, grad, &entry.state)?;
             entry.var.set(&param)?;
             entry.state = state;
@@ -243,17 +253,31 @@ fn apply<R: Rule>(rule: &R, at: &At, entry: &mut Entry, grad: &Tensor) -> Result
     }
 }
 
-fn in_place<T: Float, R: Rule>(rule: &R, at: &At, entry: &Entry, grad: &Tensor) -> Result<()> {
+fn in_place<T: Float, R: Rule>(
+    rule: &R,
+    at: &At,
+    entry: &Entry,
+    grad: &Tensor,
+    scale: f64,
+) -> Result<()> {
     let tensors: Vec<&Tensor> = std::iter::once(entry.var.as_tensor())
         .chain(&entry.state)
         .collect();
+    let factor = T::from_f64(scale);
     update::in_place(
         &tensors,
         grad,
         #[inline(always)]
         |chunks: &mut [&mut [T]], grad: &[T]| {
-            if let Some((param, state)) = chunks.split_first_mut() {
+            let Some((param, state)) = chunks.split_first_mut() else {
+                return;
+            };
+            if scale == 1.0 {
                 rule.update(at, param, grad, state);
+            } else {
+                // A chunk stays in the cache; a scaled copy of the whole gradient would not.
+                let scaled: Vec<T> = grad.iter().map(|&g| g * factor).collect();
+                rule.update(at, param, &scaled, state);
             }
         },
     )

@@ -22,8 +22,8 @@ use crate::rule::Rule;
 
 /// Changes parameters by their gradients, and keeps what it needs to remember under names.
 pub trait Optimizer: Send + Debug {
-    /// One update of every parameter that has a gradient. Clipping, if asked for, changes
-    /// `grads`; nothing else does.
+    /// One update of every parameter that has a gradient. Clipping by value, if asked for,
+    /// changes `grads`; nothing else does.
     ///
     /// # Errors
     /// When a gradient does not fit its parameter, the schedule or the norm is not finite. No

@@ -8,8 +8,8 @@
 
 mod common;
 
-use common::{Params, adam, all_bits, every_rule, gradients, tensor};
-use mapsto_optim::{Optim, Optimizer, Sgd};
+use common::{Params, adam, all_bits, bits, every_rule, gradients, tensor};
+use mapsto_optim::{Optim, Optimizer, Sgd, clip_grad_norm};
 use mapsto_tensor::{DType, Gradients, Tensor, Var};
 
 /// Gradients that are the parameters' own memory give what copies of them give: `own` swaps
@@ -78,6 +78,42 @@ fn large_tensors_are_updated_as_their_elements_would_be_alone() {
         }
         let joined: Vec<u64> = all_bits(&parts).concat();
         assert_eq!(all_bits(&whole)[0], joined, "{rule}");
+    }
+}
+
+#[test]
+fn clipping_inside_a_step_is_clipping_before_it() {
+    for dtype in [DType::F32, DType::F64, DType::BF16] {
+        for max in [0.5, 1e9] {
+            let run = |inside: bool| {
+                let var = Var::from_tensor(&tensor(&[LARGE], 1, dtype)).unwrap();
+                let params = vec![("w".to_owned(), var)];
+                let momentum = Sgd {
+                    momentum: 0.9,
+                    ..Sgd::default()
+                };
+                let mut optimizer = Optim::new(momentum, params.clone()).unwrap();
+                if inside {
+                    optimizer = optimizer.clip_grad_norm(max).unwrap();
+                }
+                for step in 0..3 {
+                    let mut grads = gradients(&params, step, &[]);
+                    if !inside {
+                        clip_grad_norm(&mut grads, max).unwrap();
+                    }
+                    let before = grads.get("w").unwrap().clone();
+                    optimizer.step(&mut grads).unwrap();
+                    let after = grads.get("w").unwrap();
+                    assert_eq!(
+                        bits(after),
+                        bits(&before),
+                        "the gradients stay what they are"
+                    );
+                }
+                all_bits(&params)
+            };
+            assert_eq!(run(true), run(false), "{dtype:?} {max}");
+        }
     }
 }
 
