@@ -37,7 +37,7 @@ examples:
 
 # The tests on real data, in the folder that MAPSTO_DATA names by its absolute path.
 data:
-    test -d "${MAPSTO_DATA:?name a folder with mnist/, fashion-mnist/, ptb/ and rt-polarity/}"
+    test -d "${MAPSTO_DATA:?name a folder with mnist/, fashion-mnist/, ptb/, rt-polarity/ and multi30k/}"
     cargo test --workspace --test real
 
 # The benchmarks; the arguments go to criterion.

@@ -93,7 +93,10 @@ fn program() -> anyhow::Result<()> {
         println!("epoch {epoch}: perplexity {perplexity:.2}");
     }
     let test = corpus.test().map_or(Ok(train), windows)?;
-    let (perplexity, floor) = (pass(&model, &test, limit, None)?, grammar::perplexity());
+    let (perplexity, floor) = (
+        pass(&model, &test, limit, None)?,
+        grammar::perplexity(Unit::Word),
+    );
     println!("perplexity {perplexity:.2}, of the perfect model {floor:.2}");
     Ok(())
 }

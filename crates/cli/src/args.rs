@@ -112,6 +112,32 @@ pub(crate) struct SettingArgs {
     /// What a language model's tokens are: word or char.
     #[arg(long)]
     pub(crate) unit: Option<String>,
+    #[command(flatten)]
+    pub(crate) texts: TextArgs,
+    /// Steps of a language model's window.
+    #[arg(long, value_name = "STEPS")]
+    pub(crate) seq_len: Option<usize>,
+    /// End after this many epochs without a better validation loss; of texts to classify accuracy, of
+    /// translations BLEU.
+    #[arg(long)]
+    pub(crate) patience: Option<usize>,
+    /// Write a checkpoint every so many steps, besides one an epoch.
+    #[arg(long, value_name = "STEPS")]
+    pub(crate) save_every: Option<u64>,
+    /// Train on at most this many batches an epoch.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit_batches: Option<usize>,
+    /// A TOML file of settings.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting by its key, such as `-o optim.lr=1e-4`; may be repeated.
+    #[arg(short = 'o', value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+}
+
+/// How texts are found in files.
+#[derive(Debug, Clone, Args, Default)]
+pub(crate) struct TextArgs {
     /// How text files are read: utf8, latin1 or windows-1252.
     #[arg(long)]
     pub(crate) encoding: Option<String>,
@@ -130,28 +156,10 @@ pub(crate) struct SettingArgs {
     /// What a folder's files to translate end in, such as de; or a table's column.
     #[arg(long, value_name = "NAME")]
     pub(crate) source_language: Option<String>,
-    /// What a folder's files of translations end in; or a table's column; of `numbers` french, german
-    /// or chinese.
+    /// What a folder's files of translations end in; or a table's column; of `numbers` french (the
+    /// default), german or chinese.
     #[arg(long, value_name = "NAME")]
     pub(crate) target_language: Option<String>,
-    /// Steps of a language model's window.
-    #[arg(long, value_name = "STEPS")]
-    pub(crate) seq_len: Option<usize>,
-    /// End after this many epochs without a better validation loss.
-    #[arg(long)]
-    pub(crate) patience: Option<usize>,
-    /// Write a checkpoint every so many steps, besides one an epoch.
-    #[arg(long, value_name = "STEPS")]
-    pub(crate) save_every: Option<u64>,
-    /// Train on at most this many batches an epoch.
-    #[arg(long, value_name = "N")]
-    pub(crate) limit_batches: Option<usize>,
-    /// A TOML file of settings.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// One setting by its key, such as `-o optim.lr=1e-4`; may be repeated.
-    #[arg(short = 'o', value_name = "KEY=VALUE")]
-    pub(crate) overrides: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -191,11 +199,13 @@ pub(crate) enum ProgressKind {
 
 #[derive(Debug, Args)]
 pub(crate) struct EvalArgs {
-    /// A run folder or a checkpoint file.
+    /// A run folder or a checkpoint file in it; one from elsewhere needs --data.
     pub(crate) run: PathBuf,
     /// Data to measure on, instead of the run's own; what has no parts is measured whole.
     #[arg(long, value_name = "SOURCE")]
     pub(crate) data: Option<String>,
+    #[command(flatten)]
+    pub(crate) texts: TextArgs,
     /// Which part of the data: train, valid or test.
     #[arg(long, default_value = "test", value_parser = ["train", "valid", "test"])]
     pub(crate) split: String,

@@ -66,6 +66,11 @@ pub(crate) fn resolve_onto<S: Settings>(args: &SettingArgs, base: &S) -> Result<
         };
         set(&mut table, &keys, key, parse(value)).with_context(|| format!("-o {text}"))?;
     }
+    const TARGET: &str = "data.target";
+    if args.data.is_some() && keys.iter().any(|key| key == TARGET) {
+        // Another source does not go with the file of translations that stood there.
+        set(&mut table, &keys, TARGET, Value::String(String::new()))?;
+    }
     for (key, value) in flags(args) {
         set(&mut table, &keys, key, value)?;
     }
@@ -100,13 +105,17 @@ pub(crate) fn difference<S: Settings>(a: &S, b: &S) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Whether the learning rate falls towards the last epoch, so that another number of epochs would
-/// have trained otherwise from the start.
-pub(crate) fn rate_depends_on_epochs(settings: &impl Settings) -> Result<bool> {
+/// Whether the learning rate, or the share of a translator's own words, changes towards the last
+/// epoch, so that another number of epochs would have trained otherwise from the start.
+pub(crate) fn depends_on_epochs(settings: &impl Settings) -> Result<bool> {
     let flat = flatten(&Table::try_from(settings)?);
-    let schedule = flat.iter().find(|(key, _)| key == "optim.schedule");
-    let schedule = schedule.and_then(|(_, value)| value.as_str());
-    Ok(matches!(schedule, Some("linear" | "cosine")))
+    let setting = |name: &str| {
+        let found = flat.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value)
+    };
+    let schedule = setting("optim.schedule").and_then(Value::as_str);
+    let forcing = setting("model.teacher_forcing").and_then(Value::as_float);
+    Ok(matches!(schedule, Some("linear" | "cosine")) || forcing.is_some_and(|last| last < 1.0))
 }
 
 /// The number of threads that a command asks for, before anything else runs.
@@ -146,7 +155,7 @@ fn read(path: &Path) -> Result<Table> {
 fn environment() -> Vec<(String, String)> {
     let is_setting = |name: &str| {
         let sections = [
-            "MODEL_", "DATA_", "OPTIM_", "TRAIN_", "DROPOUT_", "MEASURE_",
+            "MODEL_", "DATA_", "OPTIM_", "TRAIN_", "DROPOUT_", "MEASURE_", "FILTER_", "SEARCH_",
         ];
         let rest = name.strip_prefix(ENVIRONMENT);
         rest.is_some_and(|rest| sections.iter().any(|section| rest.starts_with(section)))
@@ -212,16 +221,16 @@ fn flags(args: &SettingArgs) -> Vec<(&'static str, Value)> {
     let all = [
         ("model.preset", text(&args.preset)),
         ("data.source", text(&args.data)),
-        ("data.source", text(&args.src)),
-        ("data.target", text(&args.tgt)),
-        ("data.source_language", text(&args.source_language)),
-        ("data.target_language", text(&args.target_language)),
+        ("data.source", text(&args.texts.src)),
+        ("data.target", text(&args.texts.tgt)),
+        ("data.source_language", text(&args.texts.source_language)),
+        ("data.target_language", text(&args.texts.target_language)),
         ("data.val_fraction", number(args.val_fraction)),
         ("data.workers", size(args.workers)),
         ("data.unit", text(&args.unit)),
-        ("data.encoding", text(&args.encoding)),
-        ("data.text_column", text(&args.text_column)),
-        ("data.label_column", text(&args.label_column)),
+        ("data.encoding", text(&args.texts.encoding)),
+        ("data.text_column", text(&args.texts.text_column)),
+        ("data.label_column", text(&args.texts.label_column)),
         ("data.seq_len", size(args.seq_len)),
         ("optim.name", text(&args.optimizer)),
         ("optim.lr", number(args.lr)),

@@ -4,10 +4,16 @@ use std::path::Path;
 
 use anyhow::{Result, anyhow};
 use mapsto_data::{ImageSet, SetInfo, Split, contact_sheet, describe, digits, open};
+use mapsto_models::{Entry, ZOO};
 use serde_json::json;
 
 use crate::args::{DataArgs, DataCommand};
 use crate::{print, print_json};
+
+/// What a folder of pictures in MNIST's form holds.
+const PICTURES: &str = "IDX files, plain or gzip: train-images*idx3-ubyte*, train-labels*idx1-ubyte*, \
+                        t10k-* or test-*; class names in classes.txt; MNIST and Fashion-MNIST are \
+                        recognised";
 
 /// Embedded digits that `check` and `show` draw at most.
 const DIGITS: usize = 10_000;
@@ -34,26 +40,15 @@ pub(crate) fn run(args: &DataArgs, json: bool) -> Result<()> {
 }
 
 fn list(json: bool) -> Result<()> {
-    let sources = [
-        (
-            "digits",
-            "handwritten-like digits that the program draws; nothing to fetch",
-        ),
-        (
-            "FOLDER",
-            "IDX files, plain or gzip: train-images*idx3-ubyte*, train-labels*idx1-ubyte*, t10k-* or \
-             test-*; class names in classes.txt; MNIST and Fashion-MNIST are recognised",
-        ),
-    ];
     if json {
-        let entry = |(name, what): &(&str, &str)| json!({"source": name, "what": what});
-        return print_json(&json!({"sources": sources.iter().map(entry).collect::<Vec<_>>()}));
+        let entry = |entry: &Entry| json!({"recipe": entry.name, "data": entry.data});
+        let recipes: Vec<_> = ZOO.iter().map(entry).collect();
+        return print_json(&json!({"recipes": recipes, "pictures": PICTURES}));
     }
-    print(
-        &sources
-            .map(|(name, what)| format!("{name}: {what}\n"))
-            .concat(),
-    )
+    let recipes = ZOO
+        .iter()
+        .map(|entry| format!("{}: {}\n", entry.name, entry.data));
+    print(&format!("{}{PICTURES}\n", recipes.collect::<String>()))
 }
 
 fn set(source: &str, split: Split, digits_at_most: usize, seed: u64) -> Result<ImageSet> {

@@ -15,7 +15,7 @@ use mapsto_tensor::parse_device;
 use mapsto_train::{RunFolder, Scores};
 use serde_json::json;
 
-use crate::args::EvalArgs;
+use crate::args::{EvalArgs, SettingArgs};
 use crate::exit::{GateMissed, Usage};
 use crate::suggest::hint;
 use crate::{config, print, print_json};
@@ -74,14 +74,14 @@ pub(crate) fn run(args: &EvalArgs, json: bool) -> Result<ExitCode> {
 fn measure(args: &EvalArgs, path: &Path) -> Result<(String, Scores)> {
     Ok(match kind_of(path)?.as_str() {
         "gan" => {
-            let (settings, _): (gan::Settings, _) = settings(args)?;
-            if !args.run.is_dir() || args.split != "test" {
+            let (Some(run), "test") = (run_of(&args.run), args.split.as_str()) else {
                 let text = "a gan is measured on its test pictures, with the judge of its run: give \
                             the run folder, and no --split";
                 return Err(Usage(text.to_owned()).into());
-            }
+            };
+            let (settings, _): (gan::Settings, _) = settings(args)?;
             let model = GanPipeline::load(path, &parse_device(&settings.train.device)?)?;
-            let scores = model.evaluate(&settings, &RunFolder::open(&args.run)?)?;
+            let scores = model.evaluate(&settings, &RunFolder::open(&run)?)?;
             (settings.data.source, scores)
         }
         "lm" => {
@@ -97,13 +97,18 @@ fn measure(args: &EvalArgs, path: &Path) -> Result<(String, Scores)> {
             (settings.data.source, scores)
         }
         "translate" => {
-            let (settings, _): (seq2seq::Settings, _) = settings(args)?;
+            if run_of(&args.run).is_none() {
+                let text =
+                    "a translator is measured by the settings of its run: give the run folder";
+                return Err(Usage(text.to_owned()).into());
+            }
+            let (settings, foreign): (seq2seq::Settings, _) = settings(args)?;
             if args.split == "valid" {
                 let text = "--split valid: measure translations of train or test";
                 return Err(Usage(text.to_owned()).into());
             }
             let model = Translator::load(path, &parse_device(&settings.train.device)?)?;
-            let scores = model.evaluate(&settings, args.split == "train")?;
+            let scores = model.evaluate(&settings, args.split == "train", foreign)?;
             (settings.data.source, scores)
         }
         // Its loader says what the other kinds are.
@@ -132,20 +137,35 @@ fn part(args: &EvalArgs) -> Part {
     }
 }
 
+/// The run folder that is given, or that a checkpoint lies in.
+fn run_of(given: &Path) -> Option<PathBuf> {
+    if given.is_dir() {
+        return Some(given.to_owned());
+    }
+    let file = given.canonicalize().ok()?;
+    let run = file.parent()?.parent()?;
+    run.join("config.toml").is_file().then(|| run.to_owned())
+}
+
 /// Those of the run, with what the arguments change, and whether that is the data.
 fn settings<S: Settings>(args: &EvalArgs) -> Result<(S, bool)> {
-    let mut settings: S = if args.run.is_dir() {
-        config::of_run(&args.run)?
-    } else {
-        S::preset(S::PRESETS[0])?
+    let stored: S = match run_of(&args.run) {
+        Some(run) => config::of_run(&run)?,
+        None if args.data.is_some() => S::preset(S::PRESETS[0])?,
+        None => {
+            let file = args.run.display();
+            let text = format!("{file} lies in no run folder: say what to measure on by --data");
+            return Err(Usage(text).into());
+        }
     };
-    let own = settings.source().to_owned();
-    if let Some(source) = &args.data {
-        settings.source_mut().clone_from(source);
-    }
-    if let Some(device) = &args.device {
-        settings.train_mut().device.clone_from(device);
-    }
+    let own = stored.source().to_owned();
+    let changes = SettingArgs {
+        data: args.data.clone(),
+        device: args.device.clone(),
+        texts: args.texts.clone(),
+        ..SettingArgs::default()
+    };
+    let settings: S = config::resolve_onto(&changes, &stored)?;
     // The run's own are stored as a full path.
     let named = std::fs::canonicalize(settings.source());
     let foreign = settings.source() != own && named.map_or(true, |path| path != Path::new(&own));

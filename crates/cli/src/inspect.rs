@@ -7,6 +7,7 @@ use mapsto_models::cnn::CnnPipeline;
 use mapsto_models::gan::GanPipeline;
 use mapsto_models::lstm::language::Writer;
 use mapsto_models::lstm::sentiment::SentimentPipeline;
+use mapsto_models::seq2seq::Translator;
 use mapsto_models::{Recipe, ZOO, kind_of};
 use mapsto_nn::Summary;
 use mapsto_tensor::Device;
@@ -49,6 +50,10 @@ fn of_checkpoint(path: &Path) -> Result<Summary> {
         "sentiment" => {
             let pipeline = SentimentPipeline::load(path, &Device::Cpu)?;
             pipeline.model().summary(&pipeline.store)?
+        }
+        "translate" => {
+            let translator = Translator::load(path, &Device::Cpu)?;
+            translator.model().summary(&translator.store)?
         }
         // Its loader says what the other kinds are.
         _ => {

@@ -50,7 +50,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Eval(args) => evaluate::run(args, json),
         Command::Predict(args) => predict::run(args, json),
         Command::Generate(args) => generate::run(args, json).map(|()| ExitCode::SUCCESS),
-        Command::Translate(args) => translate::run(args, json).map(|()| ExitCode::SUCCESS),
+        Command::Translate(args) => translate::run(args, json),
         Command::Summary(args) => inspect::summary(args, json).map(|()| ExitCode::SUCCESS),
         Command::Models(args) => inspect::models(args, json).map(|()| ExitCode::SUCCESS),
         Command::Data(args) => data::run(args, json).map(|()| ExitCode::SUCCESS),

@@ -15,7 +15,7 @@ use crate::exit::{INTERRUPTED, Usage};
 use crate::recipes::by_recipe;
 use crate::{PROGRAM, config, print, print_json};
 
-/// Free too, unless the learning rate depends on it.
+/// Free too, unless what is done depends on it.
 const EPOCHS: &str = "train.epochs";
 
 /// Settings that may change when a run goes on: they do not touch the bits of what is done.
@@ -87,22 +87,13 @@ pub(crate) fn newest_unfinished(args: &TrainArgs) -> Result<PathBuf> {
 
 fn settings<S: Settings>(args: &TrainArgs, resumed: Option<&RunFolder>) -> Result<S> {
     let Some(run) = resumed else {
-        let mut settings: S = config::resolve(&args.settings)?;
-        // The run can then be resumed from anywhere.
-        for name in settings.paths_mut() {
-            if let Ok(path) = std::fs::canonicalize(&*name)
-                && !S::EMBEDDED.contains(&name.as_str())
-            {
-                *name = path.display().to_string();
-            }
-        }
-        return Ok(settings);
+        return Ok(with_whole_paths(config::resolve(&args.settings)?));
     };
     let stored: S = config::of_run(run.path())?;
-    let settings = config::resolve_onto(&args.settings, &stored)?;
+    let settings = with_whole_paths(config::resolve_onto(&args.settings, &stored)?);
     let changed = config::difference(&stored, &settings)?;
     let mut free = FREE_ON_RESUME.to_vec();
-    if config::rate_depends_on_epochs(&stored)? {
+    if config::depends_on_epochs(&stored)? {
         free.retain(|&key| key != EPOCHS);
     }
     let is_fixed = |key: &String| !free.contains(&key.as_str());
@@ -116,6 +107,18 @@ fn settings<S: Settings>(args: &TrainArgs, resumed: Option<&RunFolder>) -> Resul
         .into());
     }
     Ok(settings)
+}
+
+/// A run can then be resumed from anywhere.
+fn with_whole_paths<S: Settings>(mut settings: S) -> S {
+    for name in settings.paths_mut() {
+        if let Ok(path) = std::fs::canonicalize(&*name)
+            && !S::EMBEDDED.contains(&name.as_str())
+        {
+            *name = path.display().to_string();
+        }
+    }
+    settings
 }
 
 fn callbacks(kind: ProgressKind) -> Vec<Box<dyn Callback>> {

@@ -1,9 +1,10 @@
 //! `mapsto translate`.
 
-use std::io::BufRead;
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use mapsto_data::alignment_map;
 use mapsto_models::Sampling;
 use mapsto_models::seq2seq::{BeamConfig, SampleConfig, Search, Translation, Translator};
@@ -12,7 +13,7 @@ use serde_json::json;
 
 use crate::args::TranslateArgs;
 use crate::evaluate::checkpoint;
-use crate::exit::Usage;
+use crate::exit::{DATA, Usage};
 use crate::{print, print_json};
 
 /// Lines that are translated together.
@@ -27,9 +28,11 @@ struct Answers<'a> {
     picture: Option<&'a Path>,
     /// Texts that were answered.
     count: usize,
+    /// Whether a picture could not be made.
+    failed: bool,
 }
 
-pub(crate) fn run(args: &TranslateArgs, json: bool) -> Result<()> {
+pub(crate) fn run(args: &TranslateArgs, json: bool) -> Result<ExitCode> {
     let translator = Translator::load(checkpoint(&args.run)?, &parse_device(&args.device)?)?;
     let mut answers = Answers {
         search: search(args, &translator.description.search)?,
@@ -37,39 +40,49 @@ pub(crate) fn run(args: &TranslateArgs, json: bool) -> Result<()> {
         json,
         picture: picture(args, &translator)?,
         count: 0,
+        failed: false,
         translator,
     };
-    if !args.texts.is_empty() {
-        return answers.to(&args.texts);
+    if args.texts.is_empty() {
+        answers.to_lines(args.file.as_deref())?;
+    } else {
+        answers.to(&args.texts)?;
     }
-    let reader: Box<dyn BufRead> = match &args.file {
-        None => Box::new(std::io::stdin().lock()),
-        Some(path) => {
-            let file = std::fs::File::open(path).map_err(|error| mapsto_data::Error::Io {
-                path: path.clone(),
-                error,
-            })?;
-            Box::new(std::io::BufReader::new(file))
+    Ok(if answers.failed {
+        ExitCode::from(DATA)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// The lines that are there, one at least unless there are no more; and what is wrong with the next.
+fn lines(
+    reader: &mut BufReader<Box<dyn Read>>,
+    first: bool,
+) -> (Vec<String>, Option<std::io::Error>) {
+    let mut lines: Vec<String> = vec![];
+    while lines.len() < AT_ONCE {
+        let mut line = String::new();
+        match reader.read_line(&mut line) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) => return (lines, Some(error)),
         }
-    };
-    let name = args
-        .file
-        .as_ref()
-        .map_or("standard input".to_owned(), |path| {
-            path.display().to_string()
-        });
-    let mut lines = reader.lines().enumerate();
-    loop {
-        let mut texts = vec![];
-        for (number, line) in lines.by_ref().take(AT_ONCE) {
-            let what = || format!("{name}, line {}: not UTF-8 text", number + 1);
-            texts.push(line.with_context(what)?);
+        // Some programs put this mark before a text.
+        let text = line
+            .strip_prefix('\u{feff}')
+            .filter(|_| first && lines.is_empty());
+        lines.push(
+            text.unwrap_or(&line)
+                .trim_end_matches(['\n', '\r'])
+                .to_owned(),
+        );
+        // Whoever types a line waits for its answer.
+        if reader.buffer().is_empty() {
+            break;
         }
-        if texts.is_empty() {
-            return Ok(());
-        }
-        answers.to(&texts)?;
     }
+    (lines, None)
 }
 
 fn search(args: &TranslateArgs, stored: &BeamConfig) -> Result<Search> {
@@ -125,6 +138,35 @@ fn numbered(path: &Path, place: usize) -> PathBuf {
 }
 
 impl Answers<'_> {
+    /// The same for the lines of a file, or of standard input.
+    fn to_lines(&mut self, file: Option<&Path>) -> Result<()> {
+        let failed = |path: &Path, error| mapsto_data::Error::Io {
+            path: path.to_owned(),
+            error,
+        };
+        let input: Box<dyn Read> = match file {
+            None => Box::new(std::io::stdin()),
+            Some(path) => Box::new(std::fs::File::open(path).map_err(|error| failed(path, error))?),
+        };
+        let name = file.unwrap_or(Path::new("standard input"));
+        let mut reader = BufReader::new(input);
+        loop {
+            let (texts, error) = lines(&mut reader, self.count == 0);
+            let is_end = texts.is_empty();
+            self.to(&texts)?;
+            match error {
+                Some(error) if error.kind() == ErrorKind::InvalidData => {
+                    let what = format!("line {} is not UTF-8 text: convert it", self.count + 1);
+                    let path = name.to_owned();
+                    return Err(mapsto_data::Error::Format { path, what }.into());
+                }
+                Some(error) => return Err(failed(name, error).into()),
+                None if is_end => return Ok(()),
+                None => {}
+            }
+        }
+    }
+
     /// A line for each text in their order, or for each of its translations if several are asked
     /// for.
     fn to(&mut self, texts: &[String]) -> Result<()> {
@@ -138,23 +180,29 @@ impl Answers<'_> {
         };
         let found = self.translator.translate_batch(texts, &search)?;
         for (text, best) in texts.iter().zip(&found) {
-            self.draw(best)?;
-            self.count += 1;
             if self.json {
                 print_json(&json!({"source": text, "translations": best}))?;
-                continue;
+            } else {
+                let lines: String = best.iter().map(|one| self.line(one)).collect();
+                print(&lines)?;
             }
-            let lines: String = best.iter().map(|one| self.line(one)).collect();
-            print(&lines)?;
+            // A picture that cannot be made does not keep the others from an answer.
+            if let Err(error) = self.draw(best) {
+                self.failed = true;
+                eprintln!("error: text {}: {error:#}", self.count + 1);
+            }
+            self.count += 1;
         }
         Ok(())
     }
 
+    /// One line, whatever line ends are in it.
     fn line(&self, translation: &Translation) -> String {
+        let text = translation.text.replace(['\n', '\r'], " ");
         if self.several {
-            return format!("{:.4}\t{}\n", translation.score, translation.text);
+            return format!("{:.4}\t{text}\n", translation.score);
         }
-        format!("{}\n", translation.text)
+        format!("{text}\n")
     }
 
     /// An empty text or translation has nothing to draw.

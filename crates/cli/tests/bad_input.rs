@@ -186,11 +186,23 @@ fn runs_and_checkpoints() {
         ("rnn.safetensors", ["rnn", "cnn"]),
         ("names.safetensors", ["missing", "fx1"]),
     ] {
-        fails(at, &["eval", file], 5, &words);
+        fails(at, &["eval", file, "--data", "digits"], 5, &words);
         fails(at, &["predict", file, "x.png"], 5, &words);
         fails(at, &["summary", file], 5, &words);
     }
     fails(at, &["eval", "nothing"], 2, &["nothing"]);
+    fs::copy(
+        at.join("a/checkpoints/best.safetensors"),
+        at.join("alone.safetensors"),
+    )
+    .unwrap();
+    fails(
+        at,
+        &["eval", "alone.safetensors"],
+        2,
+        &["alone.safetensors", "--data"],
+    );
+    fs::remove_file(at.join("alone.safetensors")).unwrap();
     fails(at, &["predict", "nothing", "x.png"], 2, &["nothing"]);
     fails(
         at,

@@ -126,6 +126,16 @@ fn settings_come_in_layers() {
     for line in ["lr = 0.5", "seed = 2", "epochs = 7", "batch_size = 64"] {
         assert!(text.lines().any(|l| l == line), "no {line} in {text}");
     }
+    // Every section of a recipe can be set.
+    let output = common::command(at, &["train", "translate", "--print-config"])
+        .env("MAPSTO_SEARCH_BEAM", "7")
+        .env("MAPSTO_FILTER_LOWERCASE", "true")
+        .output()
+        .unwrap();
+    let of_sections = String::from_utf8(output.stdout).unwrap();
+    for line in ["beam = 7", "lowercase = true"] {
+        assert!(of_sections.lines().any(|l| l == line), "{of_sections}");
+    }
     // What is printed is a config file that gives the same settings.
     std::fs::write(at.join("all.toml"), &text).unwrap();
     let again = ["train", "cnn", "--print-config", "--config", "all.toml"];
@@ -144,7 +154,13 @@ fn lists_and_help() {
     assert_eq!(models["models"][0]["name"], "cnn");
     assert_eq!(mapsto(at, &["models", "show", "cnn"]).code, Some(0));
     let sources = mapsto(at, &["data", "list", "--json"]).json();
-    assert_eq!(sources["sources"][0]["source"], "digits");
+    assert_eq!(sources["recipes"][2]["recipe"], "lm");
+    assert!(
+        sources["recipes"][2]["data"]
+            .as_str()
+            .unwrap()
+            .contains("Penn Treebank")
+    );
     let help = mapsto(at, &["train", "--help"]).stdout;
     for word in [
         "--resume",

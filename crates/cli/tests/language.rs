@@ -161,6 +161,31 @@ fn texts_of_ones_own() {
     let evaluated = mapsto(at, &["eval", "runs/a", "--data", "single.txt", "--json"]).json();
     assert_eq!(evaluated["samples"], 200 * 7 - 1);
     assert!((perplexity(&evaluated, "test") / reached - 1.0).abs() < 0.3);
+    // So is the only file of a folder.
+    fs::create_dir(at.join("folder")).unwrap();
+    fs::copy(at.join("single.txt"), at.join("folder/single.txt")).unwrap();
+    let of_folder = mapsto(at, &["eval", "runs/a", "--data", "folder", "--json"]).json();
+    assert_eq!(of_folder["metrics"], evaluated["metrics"]);
+    // Without parts to measure by, or to wait for.
+    fs::create_dir(at.join("train only")).unwrap();
+    fs::write(at.join("train only/train.txt"), lines(30)).unwrap();
+    let refused = mapsto(at, &["train", "lm", "--data", "train only"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("a valid and a test part"),
+        "{}",
+        refused.stderr
+    );
+    fs::write(at.join("train only/test.txt"), lines(30)).unwrap();
+    let refused = mapsto(
+        at,
+        &["train", "lm", "--data", "train only", "--patience", "2"],
+    );
+    assert!(
+        refused.stderr.contains("no valid part"),
+        "{}",
+        refused.stderr
+    );
     let single = [
         "--data",
         "single.txt",
@@ -182,6 +207,10 @@ fn texts_of_ones_own() {
     ];
     let trained = mapsto(at, &[&arguments[..], &single].concat()).json();
     assert!(perplexity(&trained, "test") < 20.0);
+    // The same words that began it go on with it.
+    let again = ["train", "lm", "--resume", "runs/b", "--data", "single.txt"];
+    let again = mapsto(at, &again);
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
     let written = mapsto(at, &["generate", "runs/b", "-n", "30", "--json"]).json();
     assert_eq!(written["text"].as_str().unwrap().chars().count(), 30);
 }

@@ -132,6 +132,41 @@ fn two_files_are_learned_and_measured() {
     let evaluated = mapsto(folder.path(), &["eval", "runs/a", "--json"]).json();
     assert_eq!(evaluated["metrics"]["test"], *test);
     assert_eq!(evaluated["samples"], 6);
+    let checkpoint = ["eval", "runs/a/checkpoints/best.safetensors", "--json"];
+    let of_file = mapsto(folder.path(), &checkpoint).json();
+    assert_eq!(
+        of_file["metrics"], evaluated["metrics"],
+        "by the settings of its run"
+    );
+    // Other pairs are measured whole: two files, with one pair twice, or a table.
+    let pairs = pairs();
+    let side = |of: fn(&(String, String)) -> &String| {
+        let lines = pairs[..8]
+            .iter()
+            .chain([&pairs[0]])
+            .map(|pair| of(pair).as_str());
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let at = folder.path();
+    fs::write(at.join("b.en"), side(|pair| &pair.0)).unwrap();
+    fs::write(at.join("b.fr"), side(|pair| &pair.1)).unwrap();
+    let table: String = pairs[..9]
+        .iter()
+        .map(|(en, fr)| format!("{en}\t{fr}\n"))
+        .collect();
+    fs::write(at.join("b.tsv"), table).unwrap();
+    for more in [
+        &["--src", "b.en", "--tgt", "b.fr"][..],
+        &["--data", "b.tsv"],
+    ] {
+        let other = [&["eval", "runs/a", "--json"], more].concat();
+        let other = mapsto(at, &other).json();
+        assert_eq!(other["samples"], 9, "{more:?}");
+        let exact = other["metrics"]["test"]["exact_match"].as_f64().unwrap();
+        assert!(exact >= 0.8, "{more:?} {exact}");
+    }
+    let layers = mapsto(at, &["summary", "runs/a", "--json"]).json();
+    assert!(layers["trainable"].as_u64().unwrap() > 1000);
     let learned = [
         "eval",
         "runs/a",
@@ -164,7 +199,8 @@ fn lines_keep_their_order_and_their_number() {
     assert_eq!([lines[0], lines[1], lines[2]], [&*pairs[0].1, "", ""]);
     assert_eq!([lines[3], lines[5]], [&*pairs[9].1, &*pairs[20].1]);
     let file = trained().0.path().join("lines.txt");
-    fs::write(&file, format!("{}\n{}\n", pairs[3].0, pairs[4].0)).unwrap();
+    let marked = format!("\u{feff}{}\r\n{}\n", pairs[3].0, pairs[4].0);
+    fs::write(&file, marked).unwrap();
     let outcome = translate(b"", &["--file", "lines.txt"]);
     assert_eq!(outcome.stdout, format!("{}\n{}\n", pairs[3].1, pairs[4].1));
     let outcome = translate(b"", &[]);
@@ -244,6 +280,15 @@ fn attention_is_drawn() {
         let off = pixels.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(off < 0.01, "{off}");
     }
+    // One that cannot be drawn does not keep the others from an answer.
+    let long = "the red car ".repeat(200);
+    let lines = format!("{}\n{long}\n{}", pairs[2].0, pairs[5].0);
+    let outcome = translate(lines.as_bytes(), &["--attention", "long.png"]);
+    assert_eq!(outcome.code, Some(3), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("text 2: "), "{}", outcome.stderr);
+    let texts: Vec<&str> = outcome.stdout.lines().collect();
+    assert_eq!((texts.len(), texts[2]), (3, &*pairs[5].1));
+    assert!(folder.join("long.3.png").exists() && !folder.join("long.2.png").exists());
     for (name, what) in [("map.jpg", ".png"), ("gone/map.png", "gone/map.png")] {
         let outcome = translate(b"", &[&pairs[2].0, "--attention", name]);
         assert_ne!(outcome.code, Some(0));
@@ -312,6 +357,14 @@ fn the_embedded_numbers_need_no_file() {
         let exact = report["metrics"]["test"]["exact_match"].as_f64().unwrap();
         assert!((0.0..=1.0).contains(&exact));
         assert_eq!(report["steps"], 4);
+        // Chinese has no spaces that BLEU's usual tokens could be cut at.
+        let tokens = if language == "chinese" {
+            "tok:char"
+        } else {
+            "tok:13a"
+        };
+        let signature = report["details"]["bleu"]["signature"].as_str().unwrap();
+        assert!(signature.contains(tokens), "{signature}");
     }
 }
 
@@ -336,6 +389,16 @@ fn what_cannot_be_used_is_named() {
             "data.held_out",
         ),
         (&["-o", "search.beam=0"], 2, "search.beam"),
+        (
+            &[
+                "-o",
+                "model.attention=none",
+                "-o",
+                "search.coverage_penalty=0.2",
+            ],
+            2,
+            "search.coverage_penalty",
+        ),
     ] {
         let outcome = train(at, "b", more);
         assert_eq!(outcome.code, Some(code), "{more:?}: {}", outcome.stderr);
@@ -350,9 +413,19 @@ fn other_models_and_damaged_lines_are_refused() {
     let outcome = mapsto(folder, &["predict", "runs/a", "x.png"]);
     assert_eq!(outcome.code, Some(5), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("translate"), "{}", outcome.stderr);
-    let outcome = translate(b"the red car\n\xff\xfe\n", &[]);
-    assert_ne!(outcome.code, Some(0));
+    let good = &pairs()[0];
+    let damaged = [good.0.as_bytes(), b"\n\xff\xfe\n"].concat();
+    let outcome = translate(&damaged, &[]);
+    assert_eq!(outcome.code, Some(3), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("line 2"), "{}", outcome.stderr);
+    assert_eq!(
+        outcome.stdout,
+        format!("{}\n", good.1),
+        "what came before is answered"
+    );
+    let outcome = mapsto(folder, &["translate", "runs/a", "--file", "runs"]);
+    assert_eq!(outcome.code, Some(3), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("UTF-8"), "{}", outcome.stderr);
     let outcome = mapsto(folder, &["translate", "runs/a", "--file", "gone.txt"]);
     assert_eq!(outcome.code, Some(3), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("gone.txt"), "{}", outcome.stderr);

@@ -174,10 +174,12 @@ impl Label {
                 wide &= glyph.is_fullwidth();
             }
         }
+        // A mark may reach beyond its letter.
+        let reach = ink.iter().map(|&(x, _)| x + 1).max().unwrap_or(1);
         Ok(Self {
             ink,
             wide: wide && width > 0,
-            width: width.max(1),
+            width: width.max(reach),
             height: LETTER,
         })
     }
@@ -296,6 +298,13 @@ mod tests {
             other.width += more.width;
             other
         });
+        // A mark that reaches beyond its letter, or has none.
+        for word in ["\u{301}", "1\u{20e3}"] {
+            let (across, up) = (ink(word), ink(word).upward());
+            assert!(!across.ink.is_empty());
+            assert!(across.ink.iter().all(|&(x, _)| x < across.width), "{word}");
+            assert!(up.ink.iter().all(|&(_, y)| y < up.height), "{word}");
+        }
         let long = "a".repeat(40);
         assert_eq!(ink(&long), ink(&format!("{}…", "a".repeat(23))));
         assert!(ink("").ink.is_empty());

@@ -4,7 +4,8 @@
 //! part whose name is a piece of the file's name between dots, dashes and underscores:
 //! `train.txt`, `wiki.train.tokens`, `ptb.valid.txt.gz`, `dev-clean`; `val`, `dev` and
 //! `validation` are valid too. A **single file**, or a folder with no other file, is cut by lines
-//! in their order: the last 5 % are test, the 5 % before valid, the rest train.
+//! in their order, or by tokens if it has less than three: the last 5 % are test, the 5 % before
+//! valid, the rest train.
 //!
 //! Files are plain or gzip, which is told by their bytes.
 //!
@@ -148,6 +149,17 @@ impl Corpus {
         })
     }
 
+    /// All of a text that is a single file, uncut; nothing of a folder with parts.
+    ///
+    /// # Errors
+    /// When there is no text, or it cannot be read.
+    pub fn whole(source: impl AsRef<Path>, config: &CorpusConfig) -> Result<Option<Section>> {
+        match Parts::find(source.as_ref())? {
+            Parts::Single(path) => Section::open(path, config).map(Some),
+            Parts::Several { .. } => Ok(None),
+        }
+    }
+
     /// Writes this many sentences a part by [`grammar`].
     pub fn grammar(train: usize, valid: usize, test: usize, unit: Unit, seed: u64) -> Result<Self> {
         let section = |part, sentences| -> Result<Section> {
@@ -256,29 +268,42 @@ impl Section {
         Err(Error::format(path, what))
     }
 
-    /// 90, 5 and 5 % of the lines, each part with one at least.
+    /// 90, 5 and 5 % of the lines, or of the tokens if there are few lines; each part with one at
+    /// least.
     fn cut(self, path: &Path) -> Result<[Self; 3]> {
-        let mut ends = Vec::new();
-        let mut end = 0;
-        for line in self.text.split_inclusive('\n') {
-            end += line.len();
-            ends.push(end);
+        let mut ends = ends(&self.text, |c| c == '\n');
+        if ends.len() < 3 {
+            ends = match self.unit {
+                Unit::Word => self::ends(&self.text, char::is_whitespace),
+                Unit::Char => self::ends(&self.text, |_| true),
+            };
         }
-        let lines = ends.len();
-        let small = ((lines + 10) / 20).max(1);
-        if lines < 3 {
+        let pieces = ends.len();
+        let small = ((pieces + 10) / 20).max(1);
+        if pieces < 3 {
             return Err(Error::format(
                 path,
                 format!(
-                    "the file has {lines} lines, too few to be cut into train, valid and test: \
-                     give 3 lines or more, or a folder with a file for each part"
+                    "the file has {pieces} tokens, too few to be cut into train, valid and test: \
+                     give some thousand or more, or a folder with a file for each part"
                 ),
             ));
         }
-        let (train, valid) = (ends[lines - 2 * small - 1], ends[lines - small - 1]);
+        let (train, valid) = (ends[pieces - 2 * small - 1], ends[pieces - small - 1]);
         let section = |text: &str| Self::new(text.to_owned(), self.unit);
         let (rest, test) = self.text.split_at(valid);
         let (train, valid) = rest.split_at(train);
         Ok([section(train), section(valid), section(test)])
     }
+}
+
+/// Where the pieces of a text end that such characters close, but for pieces of white space alone.
+fn ends(text: &str, closes: impl Fn(char) -> bool) -> Vec<usize> {
+    let mut end = 0;
+    let pieces = text.split_inclusive(closes).map(|piece| {
+        end += piece.len();
+        (piece, end)
+    });
+    let pieces = pieces.filter(|(piece, _)| !piece.trim().is_empty());
+    pieces.map(|(_, end)| end).collect()
 }

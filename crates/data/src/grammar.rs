@@ -12,16 +12,19 @@
 //! v = e_start + v Q,     Q(s, t) = sum of p(w|s) over the words w that lead from s to t,
 //! ```
 //!
-//! where `<eos>` is one of the words and does not count in `Q`. The verb agrees with a subject
-//! that may stand several words before it, so a model needs memory to come near `H`.
+//! where `<eos>` is one of the words and does not count in `Q`. Per character the same nats are
+//! shared by the mean number of characters: those of each word, and the white space after it. The
+//! verb agrees with a subject that may stand several words before it, so a model needs memory to
+//! come near `H`.
 //!
 //! ```
-//! use mapsto_data::{Part, grammar};
+//! use mapsto_data::{Part, Unit, grammar};
 //! let text = grammar::text(Part::Valid, 100, 42)?;
 //! assert_eq!(text.lines().count(), 100);
 //! let nats = grammar::surprise(&text)?; // of the perfect model, on this text
-//! assert!((nats - grammar::entropy_rate()).abs() < 0.2);
-//! assert!((grammar::perplexity() - grammar::entropy_rate().exp()).abs() < 1e-12);
+//! let exact = grammar::entropy_rate(Unit::Word);
+//! assert!((nats - exact).abs() < 0.2);
+//! assert!((grammar::perplexity(Unit::Word) - exact.exp()).abs() < 1e-12);
 //! # Ok::<(), mapsto_data::Error>(())
 //! ```
 
@@ -32,7 +35,7 @@ use std::sync::LazyLock;
 use mapsto_tensor::rng::{Generator, Stream};
 
 use crate::order;
-use crate::{Error, Part, Result};
+use crate::{Error, Part, Result, Unit};
 use rules::{END, RULES};
 
 /// Where the sentences of the parts begin: longer parts are refused, so they share no number.
@@ -86,26 +89,30 @@ pub fn sentence(seed: u64, number: u64) -> String {
     words.join(" ")
 }
 
-/// Mean surprise of the perfect model at a token, `<eos>` included, in nats.
-pub fn entropy_rate() -> f64 {
+/// Mean surprise of the perfect model at a word, `<eos>` included, or at a character, white space
+/// included; in nats.
+pub fn entropy_rate(unit: Unit) -> f64 {
     let visits = visits();
-    let total: f64 = visits.iter().sum();
-    let of_state = |edges: &Vec<Edge>| -> f64 {
-        let surprise = |edge: &Edge| -edge.probability * edge.probability.ln();
-        edges.iter().map(surprise).sum()
+    let sum = |of_edge: &dyn Fn(&Edge) -> f64| -> f64 {
+        let pairs = visits.iter().zip(STATES.iter());
+        let edges = pairs.flat_map(|(v, edges)| edges.iter().map(move |edge| (v, edge)));
+        edges
+            .map(|(v, edge)| v * edge.probability * of_edge(edge))
+            .sum()
     };
-    let entropies = STATES.iter().map(of_state);
-    visits
-        .iter()
-        .zip(entropies)
-        .map(|(v, h)| v * h)
-        .sum::<f64>()
-        / total
+    let units = match unit {
+        Unit::Word => sum(&|_| 1.0),
+        Unit::Char => sum(&|edge| {
+            edge.word
+                .map_or(0.0, |word| word.chars().count() as f64 + 1.0)
+        }),
+    };
+    sum(&|edge| -edge.probability.ln()) / units
 }
 
 /// The perplexity of the perfect model: `exp` of [`entropy_rate`].
-pub fn perplexity() -> f64 {
-    entropy_rate().exp()
+pub fn perplexity(unit: Unit) -> f64 {
+    entropy_rate(unit).exp()
 }
 
 /// Mean surprise of the perfect model at the tokens of a text of one sentence a line, in nats.
@@ -244,7 +251,7 @@ mod tests {
             rest = STATES.iter().map(step).collect();
         }
         let (nats, tokens) = rest[0];
-        assert!((nats / tokens - entropy_rate()).abs() < 1e-10);
+        assert!((nats / tokens - entropy_rate(Unit::Word)).abs() < 1e-10);
         assert!((5.0..20.0).contains(&tokens), "{tokens} tokens a sentence");
     }
 
@@ -253,8 +260,10 @@ mod tests {
         let text = text(Part::Train, 140_000, 5).unwrap();
         let tokens = text.split_whitespace().count() + 140_000;
         assert!(tokens > 1_000_000, "{tokens}");
-        let (nats, exact) = (surprise(&text).unwrap(), entropy_rate());
+        let (nats, exact) = (surprise(&text).unwrap(), entropy_rate(Unit::Word));
         assert!((nats / exact - 1.0).abs() < 0.005, "{nats} {exact}");
+        let (all, chars) = (nats * tokens as f64, text.chars().count() as f64);
+        assert!((all / chars / entropy_rate(Unit::Char) - 1.0).abs() < 0.005);
         // The words' frequencies alone, and those after one word, are worse by far: memory pays.
         let (mut single, mut pairs) = (BTreeMap::new(), BTreeMap::new());
         for line in text.lines() {

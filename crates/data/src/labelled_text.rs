@@ -8,8 +8,9 @@
 //! | a folder with tables `train*`, `valid*`, `test*` | a fixed part each, named as in [`Corpus`](crate::Corpus) |
 //! | a folder with one `*.pos*` and one `*.neg*` file | a text a line, the classes `negative` and `positive` |
 //! | a folder with a sub-folder for each class | a text in each `.txt` file |
-//! | a folder with such folders `train`, `valid`, `test` | a fixed part each |
+//! | a folder with such folders `train`, `valid` (or `val`, `dev`), `test` | a fixed part each |
 //!
+//! A sub-folder `unsup`, which in IMDb's set holds texts of no class, is left out.
 //! Tables end in `.gz` where they are packed by gzip; other files are looked into.
 //! Classes are sorted, as numbers if all are whole numbers, else by alphabet. All parts have the
 //! classes of the train part. White space at the ends of texts and labels is dropped.
@@ -42,7 +43,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::sets::{hex, own_name};
-use crate::{Dataset, Encoding, Error, Fold, Part, Result, k_fold, sentiment};
+use crate::{Dataset, Encoding, Error, Fold, Part, Result, k_fold, parts, sentiment};
 
 /// A text and the name of its class.
 type Row = (String, String);
@@ -106,8 +107,8 @@ impl LabelledText {
     ///
     /// # Errors
     ///
-    /// Where the source is missing or of unknown form, has no text or a single class, lacks a
-    /// column, or has a row that is damaged or lacks its text or label: the message names the
+    /// Where the source is missing or of unknown form, has a part without a text or a single class,
+    /// lacks a column, or has a row that is damaged or lacks its text or label: the message names the
     /// file and the line.
     pub fn open(source: impl AsRef<Path>, config: &LabelledTextConfig) -> Result<Self> {
         let source = source.as_ref();
@@ -123,7 +124,7 @@ impl LabelledText {
     ///
     /// # Errors
     ///
-    /// Where the train part is too small to hold both classes, or a part is larger than
+    /// Where the train part is too small to hold both classes, or a part is empty or larger than
     /// [`sentiment::MOST`].
     pub fn sentiment(train: usize, test: usize, seed: u64) -> Result<Self> {
         let rows = |part, samples| -> Result<Vec<Row>> {
@@ -141,10 +142,13 @@ impl LabelledText {
     fn new(source: &Path, rows: Rows, encoding: Encoding, seed: Option<u64>) -> Result<Self> {
         let classes = classes(source, rows[0].as_deref().unwrap_or_default())?;
         let mut parts = [const { None }; 3];
-        for (part, rows) in parts.iter_mut().zip(rows) {
-            *part = rows
-                .map(|rows| Labelled::new(source, rows, &classes))
-                .transpose()?;
+        for ((part, rows), (name, _)) in parts.iter_mut().zip(rows).zip(parts::NAMES) {
+            let Some(rows) = rows else { continue };
+            if rows.is_empty() {
+                let what = format!("the {name} part holds no text: fill it, or remove it");
+                return Err(Error::format(source, what));
+            }
+            *part = Some(Labelled::new(source, rows, &classes)?);
         }
         let mut hash = Sha256::new();
         for (label, text) in parts.iter().flatten().flat_map(Labelled::samples) {

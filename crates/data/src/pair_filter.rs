@@ -85,6 +85,18 @@ impl Default for PairFilter {
 }
 
 impl PairFilter {
+    /// The filter that brings texts into the same form and drops no pair.
+    #[must_use]
+    pub fn of_form(&self) -> Self {
+        Self {
+            min_len: 0,
+            max_len: usize::MAX,
+            max_ratio: f64::INFINITY,
+            drop_duplicates: false,
+            ..self.clone()
+        }
+    }
+
     /// Brings texts into the form that is asked for.
     pub(crate) fn normalise(&self, pairs: &mut [(String, String)]) -> Result<()> {
         for text in pairs

@@ -107,6 +107,8 @@ pub struct ParallelTextInfo {
     pub test: Option<usize>,
     /// Number of pairs of which both sides were empty; they are in no part.
     pub skipped: usize,
+    /// Numbers of train pairs that [`ParallelText::clean`] dropped.
+    pub dropped: Dropped,
     /// SHA-256 of all pairs in their order, in hexadecimal; it does not depend on the form or
     /// the packing of the files.
     pub sha256: String,
@@ -123,8 +125,8 @@ impl ParallelText {
     ///
     /// # Errors
     ///
-    /// Where the source is missing or of unknown form, is empty, lacks a column or the file of a
-    /// language, or has a line that is damaged or empty on one side: the message names the file
+    /// Where the source is missing or of unknown form, has a part without a pair, lacks a column or
+    /// the file of a language, or has a line that is damaged or empty on one side: the message names the file
     /// and the line.
     pub fn open(source: impl AsRef<Path>, config: &ParallelTextConfig) -> Result<Self> {
         let source = source.as_ref();
@@ -208,6 +210,12 @@ impl ParallelText {
             let what = "there is no pair to learn from: give some thousand or more";
             return Err(Error::format(path, what));
         }
+        for (name, part) in [("valid", &valid), ("test", &test)] {
+            if part.as_ref().is_some_and(Dataset::is_empty) {
+                let what = format!("the {name} part holds no pair: fill it, or remove it");
+                return Err(Error::format(path, what));
+            }
+        }
         let files: Result<_> = read.files.iter().map(|path| FileInfo::of(path)).collect();
         let info = ParallelTextInfo {
             name,
@@ -257,6 +265,7 @@ impl ParallelText {
             filter.normalise(&mut part.0)?;
         }
         self.train = train;
+        self.info.dropped = dropped;
         self.count();
         Ok(dropped)
     }

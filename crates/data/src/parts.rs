@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::{Error, Result};
 
 /// The words that tell a file's part, by part.
-const NAMES: [(&str, &[&str]); 3] = [
+pub(crate) const NAMES: [(&str, &[&str]); 3] = [
     ("train", &["train", "training"]),
     ("valid", &["valid", "val", "dev", "validation"]),
     ("test", &["test"]),
@@ -114,7 +114,15 @@ pub(crate) fn part(folder: &Path, name: &str) -> Result<Option<usize>> {
     }
 }
 
-fn ambiguous(folder: &Path, what: &str) -> Error {
+/// The number in [`NAMES`] of the part that a folder of this name is.
+pub(crate) fn part_of_folder(name: &str) -> Option<usize> {
+    let name = name.to_lowercase();
+    NAMES
+        .iter()
+        .position(|part| part.1.contains(&name.as_str()))
+}
+
+pub(crate) fn ambiguous(folder: &Path, what: &str) -> Error {
     let hint = "keep one text in a folder, one file a part";
     Error::format(folder, format!("{what}: {hint}"))
 }

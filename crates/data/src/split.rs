@@ -127,7 +127,7 @@ pub fn stratified_split<D: Dataset>(
 }
 
 /// A division of samples into those to learn from and those to judge by, by their numbers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fold {
     /// Samples to learn from, in rising order.
     pub train: Vec<usize>,
@@ -150,8 +150,13 @@ pub fn k_fold(labels: &[u32], k: usize, seed: u64) -> Result<Vec<Fold>> {
     let smallest = classes.iter().min_by_key(|members| members.len());
     let smallest = smallest.map_or(0, Vec::len);
     if k < 2 || k > smallest {
+        let mend = if smallest < 2 {
+            "give that class more, or leave it out".to_owned()
+        } else {
+            format!("give from 2 to {smallest} folds")
+        };
         return Err(Error::Config(format!(
-            "{k} folds cannot be made: give from 2 to {smallest}, the size of the smallest class"
+            "{k} folds cannot be made, for the smallest class has {smallest} samples: {mend}"
         )));
     }
     let mut rng = Generator::for_name(seed, "k_fold");

@@ -104,9 +104,27 @@ fn a_single_file_is_cut_by_lines_in_order() {
     let corpus = words(&path).unwrap();
     assert_eq!(corpus.train().text(), "a b\n");
     assert_eq!(corpus.test().unwrap().text(), "d");
-    fs::write(&path, "a b\nc\n").unwrap();
+    // Of one or two lines: tokens.
+    let parts = |text: &str, unit| {
+        fs::write(&path, text).unwrap();
+        let corpus = open(&path, unit, Encoding::Utf8).unwrap();
+        let held_out = [corpus.valid().unwrap(), corpus.test().unwrap()];
+        [corpus.train(), held_out[0], held_out[1]].map(|part| part.text().to_owned())
+    };
+    assert_eq!(parts("a  b\nc\n", Unit::Word), ["a ", " b\n", "c\n"]);
+    let line = "ab c ".repeat(20);
+    let cut = parts(&line, Unit::Word);
+    assert_eq!(cut[1..], ["ab c ", "ab c "]);
+    assert_eq!(cut.concat(), line);
+    assert_eq!(parts("h\u{e9}y!", Unit::Char), ["h\u{e9}", "y", "!"]);
+    fs::write(&path, "a b\n").unwrap();
     let text = words(&path).unwrap_err().to_string();
-    assert!(text.contains("2 lines, too few"), "{text}");
+    assert!(text.contains("2 tokens, too few"), "{text}");
+    // What has no parts can be had whole.
+    let whole = |path: &Path| Corpus::whole(path, &CorpusConfig::default()).unwrap();
+    assert_eq!(whole(folder.path()).unwrap().text(), "a b\n");
+    fs::rename(&path, folder.path().join("train.txt")).unwrap();
+    assert!(whole(folder.path()).is_none());
 }
 
 #[test]

@@ -251,14 +251,23 @@ fn a_folder_a_class_is_read() {
         (set.classes()[1].as_str(), set.train().labels()),
         ("sport", &[0, 1, 1][..])
     );
-    let parts: [(&str, &[u8]); 4] = [
+    let parts: [(&str, &[u8]); 6] = [
         ("train/neg/1.txt", b"a"),
         ("train/pos/1.txt", b"b"),
+        ("train/unsup/1.txt", b"of no class"),
         ("test/neg/1.txt", b"c"),
         ("test/pos/1.txt", b"d"),
+        ("Val/pos/1.txt", b"e"),
     ];
     let set = folder(&parts, &standard()).unwrap();
     assert_eq!(set.train().texts(), ["a", "b"]);
+    assert_eq!(set.valid().unwrap().texts(), ["e"]);
+    let twice = [&parts[..], &[("dev/pos/1.txt", b"f")]].concat();
+    let twice = folder(&twice, &standard()).unwrap_err().to_string();
+    assert!(
+        twice.contains("two folders could be the valid part"),
+        "{twice}"
+    );
     assert_eq!(set.test().unwrap().texts(), ["c", "d"]);
     assert_eq!(set.test().unwrap().labels(), [0, 1]);
     let empty = folder(&[files[0], ("art/x.md", b"x")], &standard()).unwrap_err();
@@ -302,6 +311,15 @@ fn tables_of_parts_share_the_classes_of_train() {
         serde_json::from_str::<LabelledTextInfo>(&json).unwrap(),
         *info
     );
+    for name in ["valid.csv", "test.csv"] {
+        let empty = folder(&[train, (name, b"text,label\n")], &standard());
+        let empty = empty.unwrap_err().to_string();
+        let part = name.trim_end_matches(".csv");
+        assert!(
+            empty.contains(&format!("the {part} part holds no text")),
+            "{empty}"
+        );
+    }
     let strange = folder(&[train, ("test.csv", b"text,label\ne,w\n")], &standard());
     let strange = strange.unwrap_err().to_string();
     assert!(

@@ -197,7 +197,7 @@ fn damaged_tables_are_refused() {
     // One usual name tells that the line is one of names.
     says(
         read("a.tsv", "en\tpl\na\tb\n"),
-        "set target_column to one of them",
+        "set target_column (--target-language) to one of them",
     );
     says(
         read("a.tsv", "a\tb\tc\n"),
@@ -225,7 +225,7 @@ fn damaged_tables_are_refused() {
     let same = languages("fr", "fr");
     says(
         table("a.csv", "fr,en\na,b\n", &same),
-        "source_column and target_column are the same",
+        "(--source-language) and target_column (--target-language) are the same",
     );
     let config = serde_json::from_str::<ParallelTextConfig>("{\"column\": 1}");
     assert!(config.unwrap_err().to_string().contains("unknown field"));
@@ -366,6 +366,11 @@ fn a_folder_of_tables_is_read_by_part() {
     assert_eq!(*set.valid().unwrap(), pairs(&[("one", "un")]));
     assert_eq!(*set.test().unwrap(), pairs(&[("two", "deux")]));
     assert_eq!(set.info().files[2].name, "test.jsonl");
+    for part in ["valid", "test"] {
+        let name = format!("{part}.csv");
+        let empty = folder(&[files[0], (&name, b"en,fr\n")], &standard());
+        says(empty, &format!("the {part} part holds no pair"));
+    }
     let single = folder(&[("my.tsv", files[0].1)], &standard()).unwrap();
     assert_eq!((single.train(), single.test()), (set.train(), None));
 }

@@ -141,7 +141,7 @@ fn the_entropy_of_the_grammar_is_nearly_reached_and_not_beaten() {
     settings.model.hidden = 32;
     settings.model.embedding = 32;
     let (_folder, run, report) = train(&settings);
-    let (test, exact) = (&report.metrics["test"], grammar::perplexity());
+    let (test, exact) = (&report.metrics["test"], grammar::perplexity(Unit::Word));
     assert!((test["exact_perplexity"] - exact).abs() < 1e-12);
     assert!((test["loss"].exp() / test["perplexity"] - 1.0).abs() < 1e-4);
     // The same text: a tenth of the sentences to train on.
@@ -247,7 +247,7 @@ fn texts_that_cannot_be_learned_say_why() {
     refused(of_file(at, b""), &["text.txt", "is empty"]);
     refused(of_file(at, b" \n\n"), &["text.txt", "is empty"]);
     refused(of_file(at, b"word\n"), &["text.txt", "single token"]);
-    refused(of_file(at, b"two words\n"), &["text.txt", "3 lines"]);
+    refused(of_file(at, b"two words\n"), &["text.txt", "2 tokens"]);
     refused(
         of_file(at, b"caf\xe9 au lait\na\nb\n"),
         &["text.txt", "encoding", "line 1"],
@@ -289,4 +289,19 @@ fn any_text_can_be_learned() {
     let (_run_folder, run, _) = train(&settings);
     let writer = Writer::load(run.best(), &Device::Cpu).unwrap();
     assert_eq!(writer.read("zebra au").unwrap().1, ["zebra"]);
+    // Then those that came only once are as unknown, or nothing would be learned of unknown ones.
+    let mut text = line.repeat(60);
+    text.splice(0..0, *b"once\n");
+    text.extend(b"zebra\n");
+    std::fs::write(&settings.data.source, text).unwrap();
+    let (_run_folder, run, _) = train(&settings);
+    let writer = Writer::load(run.best(), &Device::Cpu).unwrap();
+    assert_eq!(writer.read("once au").unwrap().1, ["once"]);
+    // A line has an end only where the prompt says so.
+    let end = writer.description.vocab.id(mapsto_data::EOS).unwrap();
+    let (open, _) = writer.read("au lait").unwrap();
+    assert_eq!(
+        writer.read("au lait\n").unwrap().0,
+        [&open[..], &[end]].concat()
+    );
 }

@@ -39,19 +39,28 @@ pub struct BatchNormConfig {
     /// Channels of the input.
     pub num_features: usize,
     /// Added to the variance, 0 or more; default 1e-5.
+    #[serde(default = "crate::defaults::eps")]
     pub eps: f64,
     /// Share of the batch in the running statistics, in `[0, 1]`; none for the mean of all
     /// batches; default 0.1. Keras counts the other share.
+    #[serde(default = "momentum")]
     pub momentum: Option<f64>,
     /// Whether there are a weight and a bias; default true.
     #[doc(alias = "scale")]
+    #[serde(default = "crate::defaults::yes")]
     pub affine: bool,
     /// Whether there is a bias, if there is a weight; default true.
     #[doc(alias = "center")]
+    #[serde(default = "crate::defaults::yes")]
     pub bias: bool,
     /// Whether there are running statistics; default true. Without them evaluation uses those of
     /// the batch too.
+    #[serde(default = "crate::defaults::yes")]
     pub track_running_stats: bool,
+}
+
+fn momentum() -> Option<f64> {
+    Some(0.1)
 }
 
 impl BatchNormConfig {

@@ -55,35 +55,27 @@ pub struct Conv1dConfig {
     /// Size of the kernel, at least 1.
     pub kernel_size: usize,
     /// Step of the kernel, at least 1; default 1.
-    #[serde(default = "one")]
+    #[serde(default = "crate::defaults::one")]
     pub stride: usize,
     /// What is put around the input; default nothing.
     #[serde(default = "no_padding")]
     pub padding: Padding1d,
     /// Distance between the kernel's cells, at least 1; default 1, a kernel without gaps.
-    #[serde(default = "one")]
+    #[serde(default = "crate::defaults::one")]
     pub dilation: usize,
     /// Blocks of channels convolved apart; divides both channel numbers; default 1.
-    #[serde(default = "one")]
+    #[serde(default = "crate::defaults::one")]
     pub groups: usize,
     /// Whether a bias is added; default true.
-    #[serde(default = "yes")]
+    #[serde(default = "crate::defaults::yes")]
     pub bias: bool,
     /// What the padding consists of; default zeros.
     #[serde(default)]
     pub padding_mode: PadMode,
 }
 
-fn one() -> usize {
-    1
-}
-
 fn no_padding() -> Padding1d {
     Padding1d::Explicit(0)
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl Conv1dConfig {

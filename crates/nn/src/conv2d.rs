@@ -57,39 +57,27 @@ pub struct Conv2dConfig {
     /// Size of the kernel, at least 1.
     pub kernel_size: (usize, usize),
     /// Step of the kernel, at least 1; default 1.
-    #[serde(default = "ones")]
+    #[serde(default = "crate::defaults::ones")]
     pub stride: (usize, usize),
     /// What is put around the input; default nothing.
     #[serde(default = "no_padding")]
     pub padding: Padding,
     /// Distance between the kernel's cells, at least 1; default 1, a kernel without gaps.
-    #[serde(default = "ones")]
+    #[serde(default = "crate::defaults::ones")]
     pub dilation: (usize, usize),
     /// Blocks of channels convolved apart; divides both channel numbers; default 1.
-    #[serde(default = "one")]
+    #[serde(default = "crate::defaults::one")]
     pub groups: usize,
     /// Whether a bias is added; default true.
-    #[serde(default = "yes")]
+    #[serde(default = "crate::defaults::yes")]
     pub bias: bool,
     /// What the padding consists of; default zeros.
     #[serde(default)]
     pub padding_mode: PadMode,
 }
 
-fn one() -> usize {
-    1
-}
-
-fn ones() -> (usize, usize) {
-    (1, 1)
-}
-
 fn no_padding() -> Padding {
     Padding::Explicit(0, 0)
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl Conv2dConfig {
@@ -99,9 +87,9 @@ impl Conv2dConfig {
             in_channels,
             out_channels,
             kernel_size: kernel_size.into().into(),
-            stride: ones(),
+            stride: (1, 1),
             padding: no_padding(),
-            dilation: ones(),
+            dilation: (1, 1),
             groups: 1,
             bias: true,
             padding_mode: PadMode::Zeros,

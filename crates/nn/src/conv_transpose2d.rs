@@ -50,17 +50,23 @@ pub struct ConvTranspose2dConfig {
     /// Size of the kernel, at least 1.
     pub kernel_size: (usize, usize),
     /// Output pixels from one kernel to the next, at least 1; default 1.
+    #[serde(default = "crate::defaults::ones")]
     pub stride: (usize, usize),
     /// Rows and columns taken off each side of the output; default 0.
+    #[serde(default)]
     pub padding: (usize, usize),
     /// Rows added at the bottom and columns at the right, less than the stride or the dilation;
     /// default 0.
+    #[serde(default)]
     pub output_padding: (usize, usize),
     /// Distance between the kernel's cells, at least 1; default 1.
+    #[serde(default = "crate::defaults::ones")]
     pub dilation: (usize, usize),
     /// Blocks of channels apart; divides both channel numbers; default 1.
+    #[serde(default = "crate::defaults::one")]
     pub groups: usize,
     /// Whether a bias is added; default true.
+    #[serde(default = "crate::defaults::yes")]
     pub bias: bool,
 }
 

@@ -31,10 +31,13 @@ pub struct LayerNormConfig {
     /// The last dimensions of the input, all of which are normalised together.
     pub normalized_shape: Vec<usize>,
     /// Added to the variance, 0 or more; default 1e-5.
+    #[serde(default = "crate::defaults::eps")]
     pub eps: f64,
     /// Whether there are a weight and a bias; default true.
+    #[serde(default = "crate::defaults::yes")]
     pub elementwise_affine: bool,
     /// Whether there is a bias, if there is a weight; default true.
+    #[serde(default = "crate::defaults::yes")]
     pub bias: bool,
 }
 

@@ -8,6 +8,7 @@ mod buffer;
 mod conv1d;
 mod conv2d;
 mod conv_transpose2d;
+mod defaults;
 mod dim;
 mod dropout;
 mod embedding;

@@ -33,12 +33,8 @@ pub struct LinearConfig {
     /// Size of the output's last dimension.
     pub out_features: usize,
     /// Whether a bias is added; default true.
-    #[serde(default = "yes")]
+    #[serde(default = "crate::defaults::yes")]
     pub bias: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl LinearConfig {

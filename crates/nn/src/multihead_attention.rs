@@ -44,8 +44,10 @@ pub struct MultiheadAttentionConfig {
     /// Number of heads.
     pub num_heads: usize,
     /// Probability with which a weight is dropped while training; default 0.
+    #[serde(default)]
     pub dropout: f64,
     /// Whether the maps have biases; default true.
+    #[serde(default = "crate::defaults::yes")]
     pub bias: bool,
 }
 

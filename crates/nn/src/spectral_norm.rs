@@ -120,10 +120,10 @@ impl<L: Weighted> SpectralNorm<L> {
         })
     }
 
-    /// The layer with the weight that `forward_t` uses.
+    /// The layer with the weight that `forward_t` uses; undefined where all of the weight is 0.
     ///
     /// # Errors
-    /// When the weight is 0.
+    /// When an op fails.
     pub fn normalized(&self, train: bool) -> Result<L> {
         let weight = self.layer.weight();
         let matrix = as_matrix::<L>(weight)?;

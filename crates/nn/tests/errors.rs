@@ -5,9 +5,10 @@
 use std::fmt::Debug;
 
 use mapsto_nn::{
-    Activation, AvgPool2d, BceWithLogitsLoss, Conv1d, Conv1dConfig, Conv2d, Conv2dConfig,
-    CrossEntropyLoss, Dropout, Embedding, EmbeddingConfig, Flatten, LinearConfig, MaxPool2d,
-    MseLoss, Padding, Padding1d, conv2d, cross_entropy, linear, mse_loss,
+    Activation, AvgPool2d, BatchNormConfig, BceWithLogitsLoss, Conv1d, Conv1dConfig, Conv2d,
+    Conv2dConfig, ConvTranspose2dConfig, CrossEntropyLoss, Dropout, Embedding, EmbeddingConfig,
+    Flatten, LayerNormConfig, LinearConfig, MaxPool2d, MseLoss, MultiheadAttentionConfig, Padding,
+    Padding1d, conv2d, cross_entropy, linear, mse_loss,
 };
 use mapsto_tensor::testing::wave;
 use mapsto_tensor::{DType, Device, Module, ParamStore, Result, Tensor, VarBuilder};
@@ -223,6 +224,15 @@ fn defaults_of_configs() {
     let short = r#"{"in_channels": 1, "filters": 2, "kernel_size": [3, 2]}"#;
     let config: Conv2dConfig = serde_json::from_str(short).unwrap();
     assert_eq!(config, Conv2dConfig::new(1, 2, (3, 2)));
+    let config: ConvTranspose2dConfig = serde_json::from_str(short).unwrap();
+    assert_eq!(config, ConvTranspose2dConfig::new(1, 2, (3, 2)));
+    let config: BatchNormConfig = serde_json::from_str(r#"{"num_features": 8}"#).unwrap();
+    assert_eq!(config, BatchNormConfig::new(8));
+    let config: LayerNormConfig = serde_json::from_str(r#"{"normalized_shape": [8]}"#).unwrap();
+    assert_eq!(config, LayerNormConfig::new([8]));
+    let short = r#"{"embed_dim": 8, "num_heads": 2}"#;
+    let config: MultiheadAttentionConfig = serde_json::from_str(short).unwrap();
+    assert_eq!(config, MultiheadAttentionConfig::new(8, 2));
     let config: LinearConfig =
         serde_json::from_str(r#"{"in_features": 1, "out_features": 2}"#).unwrap();
     assert_eq!(config, LinearConfig::new(1, 2));

@@ -18,7 +18,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Result, Tensor, Var, bail};
+use candle_core::{DType, Device, Result, Tensor, Var, bail};
 
 use crate::handover;
 use crate::kernel::{self, dispatch, has_kernel, with_slice};
@@ -165,9 +165,14 @@ fn is_finite(grad: &Tensor) -> Result<bool> {
             Ok(values.iter().all(|v| num_traits::Float::is_finite(*v)))
         }));
     }
-    // NaN and infinities survive a sum of absolute values.
-    let total = grad.abs()?.sum_all()?.to_dtype(candle_core::DType::F32)?;
-    Ok(total.to_scalar::<f32>()?.is_finite())
+    // NaN and infinities survive a sum of absolute values; that of many numbers in half precision
+    // would be infinite itself.
+    let wide = match grad.dtype() {
+        DType::F64 => grad.clone(),
+        _ => grad.to_dtype(DType::F32)?,
+    };
+    let total = wide.abs()?.sum_all()?.to_device(&Device::Cpu)?;
+    Ok(total.to_dtype(DType::F64)?.to_scalar::<f64>()?.is_finite())
 }
 
 /// The gradients of `loss`, a single number, by the trainable parameters of `store`.

@@ -207,8 +207,9 @@ pub fn split(x: &Tensor, dim: usize, sizes: &[usize]) -> Result<Vec<Tensor>> {
         x.narrow(dim, first - size, size)?.contiguous()
     });
     let parts: Vec<_> = parts.collect::<Result<_>>()?;
-    // A part that is all of `x` is no other tensor.
-    if let [made, _, ..] = &parts[..]
+    // A part that is all of `x` is no other tensor, and has its gradient without the tape.
+    if let Some(made) = parts.first()
+        && parts.iter().all(|part| part.id() != x.id())
         && records(&[x])
     {
         push(Recorded::Split(x.clone(), dim, parts.clone()), made);

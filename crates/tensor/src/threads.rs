@@ -10,6 +10,7 @@
 //! ```
 
 use std::cell::Cell;
+use std::sync::Once;
 
 /// Stack of pool threads and of the helper thread of [`on_deep_stack`]; only touched pages cost
 /// memory.
@@ -21,7 +22,8 @@ thread_local! {
 
 /// Runs `program` inside a pool of `threads` threads (0: one for each processor).
 ///
-/// Call it once, first thing in `main`. If a pool exists already, `program` runs in that one. With
+/// Call it once, first thing in `main`: the first call sets environment variables, which no other
+/// thread may read meanwhile. If a pool exists already, `program` runs in that one. With
 /// the feature `mimalloc` it also tells that allocator to keep what is freed for the next step.
 pub fn run<R: Send>(threads: usize, program: impl FnOnce() -> R + Send) -> R {
     #[cfg(feature = "mimalloc")]
@@ -30,6 +32,19 @@ pub fn run<R: Send>(threads: usize, program: impl FnOnce() -> R + Send) -> R {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n,
     };
+    // A second call finds threads that may read the environment, and has nothing to say to them.
+    static FIRST: Once = Once::new();
+    FIRST.call_once(|| set_variables(threads));
+    // An error means that the pool exists already, which is what a second call wants.
+    let _ = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .stack_size(DEEP_STACK)
+        .start_handler(|_| IS_DEEP.set(true))
+        .build_global();
+    rayon::scope(|_| program())
+}
+
+fn set_variables(threads: usize) {
     // candle sizes its gemm and its pool for elementwise ops by these variables, at first use.
     set_variable("RAYON_NUM_THREADS", &threads.to_string());
     // A second pool, whose threads spin while they wait, takes the processors from the first.
@@ -39,13 +54,6 @@ pub fn run<R: Send>(threads: usize, program: impl FnOnce() -> R + Send) -> R {
     if std::env::var_os("RUST_LIB_BACKTRACE").is_none() {
         set_variable("RUST_LIB_BACKTRACE", "0");
     }
-    // An error means that the pool exists already, which is what a second call wants.
-    let _ = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .stack_size(DEEP_STACK)
-        .start_handler(|_| IS_DEEP.set(true))
-        .build_global();
-    rayon::scope(|_| program())
 }
 
 fn set_variable(name: &str, value: &str) {

@@ -118,6 +118,12 @@ fn the_audit_of_other_dtypes_finds_what_is_not_finite() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         single(bad).audit().unwrap_err();
     }
+    // Finite ones whose sum is not, in this dtype.
+    let many = Tensor::full(1f32, 1 << 17, &Device::Cpu).unwrap();
+    let many = many.to_dtype(DType::F16).unwrap();
+    Gradients::from_iter([("w".to_owned(), many)])
+        .audit()
+        .unwrap();
 }
 
 #[test]

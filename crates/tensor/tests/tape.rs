@@ -75,7 +75,10 @@ fn tensors_are_joined_and_cut_along_any_dimension() {
             let sum = (relu(&halves[0])?.sqr()?.sum_all()? + relu(&other)?.sum_all()?)?;
             // One part alone, which candle made.
             let alone = relu(&cat(&[&parts[1].sqr()?], dim)?)?;
-            sum + alone.sum_all()?
+            // All of a tensor, beside nothing of it.
+            let made = x.sqr()?;
+            let whole = split(&made, dim, &[0, made.dim(dim)?])?;
+            sum + alone.sum_all()? + relu(&whole[1])?.sum_all()?
         });
     }
     assert!(split(x, 1, &[1, 2]).is_err());

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 use mapsto_tensor::ops::{
-    AvgPool2dParams, Conv2dParams, Nonlinearity, Order, Pool2dParams, Recurrence, RecurrentWeights,
-    Targets, Then, Unary, avg_pool2d, conv2d, conv2d_then, cross_entropy_rows, dropout, linear,
-    log_softmax, max_pool2d, recurrent, softmax, unary,
+    AttentionDecoderWeights, AttentionMemory, AvgPool2dParams, Conv2dParams, ConvTranspose2dParams,
+    Look, Nonlinearity, Order, Pool2dParams, Recurrence, RecurrentWeights, Targets, Then, Unary,
+    UpsampleMode, attention_decoder, avg_pool2d, conv_transpose2d, conv2d, conv2d_then,
+    cross_entropy_rows, dropout, linear, linear_cross_entropy, log_softmax, max_pool2d, recurrent,
+    softmax, unary, upsample2d,
 };
 use mapsto_tensor::testing::wave;
 use mapsto_tensor::{DType, Result, Tensor, Var, rng, update};
@@ -85,6 +87,34 @@ fn convolution() {
 }
 
 #[test]
+fn convolution_of_many_channels() {
+    let params = Conv2dParams {
+        padding: (1, 1),
+        stride: (2, 2),
+        ..Default::default()
+    };
+    let turned = ConvTranspose2dParams {
+        conv: params,
+        output_padding: (1, 0),
+    };
+    for batch in [1, 3, 17] {
+        let name = format!("of {batch} pictures of many channels");
+        let x: &[usize] = &[batch, 33, 12, 13];
+        let shapes: [&[usize]; 3] = [x, &[40, 33, 4, 3], &[40]];
+        same_at_any_thread_count(&format!("conv2d {name}"), &shapes, |t| {
+            conv2d(&t[0], &t[1], Some(&t[2]), &params)
+        });
+        for (channels, weight) in [(33, [33, 40, 4, 3]), (3, [3, 5, 4, 3])] {
+            let x: &[usize] = &[batch, channels, 12, 13];
+            let shapes: [&[usize]; 3] = [x, &weight, &weight[1..2]];
+            same_at_any_thread_count(&format!("conv_transpose2d {name}"), &shapes, |t| {
+                conv_transpose2d(&t[0], &t[1], Some(&t[2]), &turned)
+            });
+        }
+    }
+}
+
+#[test]
 fn linear_maps() {
     for rows in [1, 33, 700] {
         let name = format!("linear of {rows} rows");
@@ -127,6 +157,57 @@ fn recurrent_cells() {
 }
 
 #[test]
+fn decoders_that_look_back() {
+    let (batch, places) = (37, 9);
+    let kind = Recurrence::Gru;
+    let shapes: [&[usize]; 9] = [
+        &[6, batch, 20],
+        &[batch, places, 50],
+        &[batch, places, 30],
+        &[3 * 70, 20 + 50],
+        &[3 * 70, 70],
+        &[3 * 70],
+        &[30, 70],
+        &[1, 30],
+        &[1, batch, 70],
+    ];
+    for look in [Look::Before, Look::After] {
+        same_at_any_thread_count(&format!("{look:?}"), &shapes, |t| {
+            let memory = AttentionMemory {
+                values: t[1].clone(),
+                keys: t[2].clone(),
+                lengths: Some((0..batch).map(|row| places - row % places).collect()),
+                seen: None,
+                found: None,
+            };
+            let weights = AttentionDecoderWeights {
+                cell: RecurrentWeights {
+                    weight_ih: (&t[3] * 0.1)?,
+                    weight_hh: (&t[4] * 0.1)?,
+                    biases: Some((t[5].clone(), t[5].clone())),
+                },
+                query: t[6].clone(),
+                energy: t[7].clone(),
+                coverage: None,
+                look,
+            };
+            let decoded = attention_decoder(kind, &t[0], &memory, &weights, &t[8])?;
+            let all = [
+                decoded.outputs,
+                decoded.contexts,
+                decoded.attention,
+                decoded.states,
+            ];
+            let all = all
+                .iter()
+                .map(Tensor::flatten_all)
+                .collect::<Result<Vec<_>>>()?;
+            Tensor::cat(&all, 0)
+        });
+    }
+}
+
+#[test]
 fn pooling() {
     let overlapping = Pool2dParams {
         kernel: (3, 3),
@@ -142,6 +223,15 @@ fn pooling() {
             ..AvgPool2dParams::new(1)
         };
         same_at_any_thread_count("avg_pool2d", &[x], |t| avg_pool2d(&t[0], &params));
+    }
+    let align_corners = false;
+    for mode in [
+        UpsampleMode::Nearest,
+        UpsampleMode::Bilinear { align_corners },
+    ] {
+        same_at_any_thread_count("upsample2d", &[x], |t| {
+            upsample2d(&t[0], (50, 71), None, mode)
+        });
     }
 }
 
@@ -173,6 +263,15 @@ fn softmax_and_cross_entropy() {
             cross_entropy_rows(&t[0], targets)
         });
     }
+    let shapes: [&[usize]; 3] = [&[900, 60], &[341, 60], &[341]];
+    same_at_any_thread_count("linear and cross entropy", &shapes, |t| {
+        let targets = Targets::Classes {
+            labels: (0..900).map(|i| (i % 7 != 0).then_some(i % 341)).collect(),
+            weights: None,
+            smoothing: 0.1,
+        };
+        linear_cross_entropy(&t[0], &t[1], Some(&t[2]), targets)
+    });
 }
 
 #[test]

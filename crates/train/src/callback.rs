@@ -41,8 +41,10 @@ pub struct Context<'a> {
     pub logs: &'a Logs,
     /// Learning rate of the next step.
     pub lr: f64,
-    /// The model's parameters.
+    /// The model's parameters, those of the last step.
     pub store: &'a ParamStore,
+    /// Parameters that were measured in place of those of the same names, such as an average.
+    pub averaged: Option<&'a StateDict>,
     /// Finished epochs.
     pub history: &'a History,
     pub(crate) stop: Option<StopReason>,

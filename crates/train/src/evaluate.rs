@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use mapsto_tensor::{DType, Tensor};
+use mapsto_tensor::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -141,6 +141,7 @@ impl Measure {
 pub(crate) fn value_of(loss: &Tensor) -> Result<f64> {
     Ok(loss
         .detach()
+        .to_device(&Device::Cpu)?
         .to_dtype(DType::F64)?
         .flatten_all()?
         .mean(0)?

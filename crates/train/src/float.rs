@@ -45,6 +45,32 @@ pub(crate) mod logs {
     }
 }
 
+/// `#[serde(with)]` for figures in order.
+pub(crate) mod several {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+    use serde_json::Value;
+
+    pub(crate) fn serialize<S: Serializer>(
+        values: &[f64],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(values.iter().map(|&value| super::to_json(value)))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<f64>, D::Error> {
+        let number = |value: &Value| {
+            super::from_json(value).ok_or_else(|| D::Error::custom(format!("{value} is no number")))
+        };
+        Vec::<Value>::deserialize(deserializer)?
+            .iter()
+            .map(number)
+            .collect()
+    }
+}
+
 /// `#[serde(with)]` for a figure that may be absent.
 pub(crate) mod optional {
     use serde::de::Error;

@@ -25,7 +25,7 @@
 //! converge to a local Nash equilibrium", 2017; Tuomas Kynkäänniemi et al., "Improved precision and
 //! recall metric for assessing generative models", 2019.
 
-use mapsto_tensor::{DType, Result, Tensor, bail};
+use mapsto_tensor::{DType, Device, Result, Tensor, bail};
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 
 /// The Fréchet distance between the normal distributions of two sets of features; 0 for equal
@@ -96,7 +96,7 @@ fn check(a: &Tensor, b: &Tensor, least: usize) -> Result<()> {
         );
     }
     for features in [a, b] {
-        let largest = features.to_dtype(DType::F64)?.abs()?.sum_all()?;
+        let largest = on_cpu(features)?.abs()?.sum_all()?;
         if !largest.to_scalar::<f64>()?.is_finite() {
             bail!("a feature is not finite: look for infinite or undefined samples");
         }
@@ -106,7 +106,7 @@ fn check(a: &Tensor, b: &Tensor, least: usize) -> Result<()> {
 
 /// Mean, and covariance with the divisor `N - 1`.
 fn moments(features: &Tensor) -> Result<(DVector<f64>, DMatrix<f64>)> {
-    let features = features.to_dtype(DType::F64)?;
+    let features = on_cpu(features)?;
     let (rows, width) = features.dims2()?;
     let mean = features.mean_keepdim(0)?;
     let centred = features.broadcast_sub(&mean)?;
@@ -116,6 +116,11 @@ fn moments(features: &Tensor) -> Result<(DVector<f64>, DMatrix<f64>)> {
         // Symmetric, so rows or columns first makes no difference.
         DMatrix::from_vec(width, width, covariance.flatten_all()?.to_vec1()?),
     ))
+}
+
+/// In `f64`, which not every device has.
+fn on_cpu(features: &Tensor) -> Result<Tensor> {
+    features.to_device(&Device::Cpu)?.to_dtype(DType::F64)
 }
 
 fn symmetric_root(matrix: DMatrix<f64>) -> DMatrix<f64> {
@@ -132,7 +137,7 @@ const BLOCK: usize = 500;
 
 /// `of(row)` for each row of squared distances from a point to all of `others`.
 fn distances(points: &Tensor, others: &Tensor, of: impl Fn(&[f64]) -> f64) -> Result<Vec<f64>> {
-    let (points, others) = (points.to_dtype(DType::F64)?, others.to_dtype(DType::F64)?);
+    let (points, others) = (on_cpu(points)?, on_cpu(others)?);
     let squares = others.sqr()?.sum(1)?;
     let turned = others.t()?;
     let mut found = vec![];

@@ -11,7 +11,7 @@ pub struct EpochRecord {
     pub epoch: usize,
     /// Optimizer steps since the start of training.
     pub step: u64,
-    /// Seconds of training and validation.
+    /// Seconds of training, without validation.
     pub seconds: f64,
     /// Figures under names such as `train.loss`, `val.accuracy`.
     #[serde(with = "crate::float::logs")]

@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use mapsto_tensor::{DType, Result, bail};
+use mapsto_tensor::{DType, Device, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -17,6 +17,7 @@ fn rows(output: &Output) -> Result<(Vec<Vec<f64>>, Vec<u32>)> {
     let scores = output
         .predictions
         .detach()
+        .to_device(&Device::Cpu)?
         .to_dtype(DType::F64)?
         .to_vec2::<f64>()?;
     let labels: Vec<u32> = output.targets.to_dtype(DType::U32)?.to_vec1()?;

@@ -1,9 +1,11 @@
 //! [`Perplexity`]: `exp` of the mean loss, for a loss that is a mean surprise in nats.
 
-use mapsto_tensor::{DType, Result, bail};
-use serde::{Deserialize, Serialize};
+use mapsto_tensor::{DType, Device, Result, bail};
+use serde::Deserialize;
+use serde::de::Error;
 use serde_json::{Value, json};
 
+use crate::float;
 use crate::metric::{Direction, Metric};
 use crate::objective::Output;
 
@@ -11,7 +13,7 @@ use crate::objective::Output;
 ///
 /// Predictions are the surprises in nats, one a target: the loss itself may hold more, such as
 /// regularisation.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Perplexity {
     nats: f64,
     targets: usize,
@@ -27,7 +29,11 @@ impl Metric for Perplexity {
     }
 
     fn update(&mut self, output: &Output) -> Result<()> {
-        let surprises = output.predictions.detach().to_dtype(DType::F64)?;
+        let surprises = output
+            .predictions
+            .detach()
+            .to_device(&Device::Cpu)?
+            .to_dtype(DType::F64)?;
         let surprises = surprises.to_vec1::<f64>()?;
         if surprises.len() != output.samples() {
             bail!(
@@ -50,11 +56,13 @@ impl Metric for Perplexity {
     }
 
     fn state(&self) -> Value {
-        json!(self)
+        json!({"nats": float::to_json(self.nats), "targets": self.targets})
     }
 
     fn load_state(&mut self, state: &Value) -> serde_json::Result<()> {
-        *self = Self::deserialize(state)?;
+        self.targets = usize::deserialize(&state["targets"])?;
+        self.nats = float::from_json(&state["nats"])
+            .ok_or_else(|| serde_json::Error::custom("nats are no number"))?;
         Ok(())
     }
 
@@ -89,6 +97,13 @@ mod tests {
         assert!((other.value() - 3f64.exp()).abs() < 1e-9);
         other.reset();
         assert!(other.value().is_nan());
+        for surprise in [f32::INFINITY, f32::NAN] {
+            let mut bad = Perplexity::default();
+            bad.update(&output(&[surprise])).unwrap();
+            let state = serde_json::from_str(&bad.state().to_string()).unwrap();
+            other.load_state(&state).unwrap();
+            assert_eq!(other.value().to_bits(), bad.value().to_bits());
+        }
     }
 
     #[test]

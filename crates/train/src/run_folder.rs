@@ -145,6 +145,20 @@ impl RunFolder {
         folders.filter(is_open).max_by_key(changed)
     }
 
+    /// Takes `result.json` back, if there is one, because the run goes on.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove_result(&self) -> Result<()> {
+        let path = self.file("result.json");
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io("remove", path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path

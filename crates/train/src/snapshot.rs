@@ -231,6 +231,7 @@ fn safetensors_bytes(weights: &StateDict) -> Result<Vec<u8>> {
         bytes.extend(format!("{name} {:?} {:?}\n", tensor.shape(), tensor.dtype()).as_bytes());
         // f64 holds every value of the smaller float types and of 32-bit integers exactly.
         let values = tensor
+            .to_device(&mapsto_tensor::Device::Cpu)?
             .to_dtype(mapsto_tensor::DType::F64)?
             .flatten_all()?
             .to_vec1::<f64>()?;

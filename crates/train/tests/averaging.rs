@@ -9,7 +9,8 @@ use std::path::Path;
 use common::{StopAfter, numbers, one_number, product, scripted, sgd};
 use mapsto_tensor::{ParamStore, Tensor};
 use mapsto_train::{
-    Averaging, BestCheckpoint, History, LastCheckpoint, Objective, Snapshot, Trainer,
+    Averaging, BestCheckpoint, Direction, EarlyStopping, Ema, History, LastCheckpoint, Monitor,
+    Objective, Snapshot, Trainer,
 };
 
 const EPOCHS: usize = 6;
@@ -75,6 +76,40 @@ fn a_resumed_run_goes_on_averaging() {
         let history = fit(&mut second);
         assert_eq!(history.epochs[EPOCHS - 1].logs["val.loss"], -10.5);
         assert_eq!(value(&store.get("w").unwrap()), -12.0);
+    }
+}
+
+#[test]
+fn the_average_that_was_measured_is_what_comes_back() {
+    let (store, w) = one_number(0.0);
+    let monitor = Monitor::new("train.scripted", Direction::Higher);
+    let mut trainer = Trainer::new(&store, product(&w), sgd(1.0))
+        .unwrap()
+        .metric(scripted(&[0.1, 0.9, 0.2]))
+        .callback(Ema::new(0.9))
+        .callback(EarlyStopping::new(monitor, 5));
+    trainer.fit(3, numbers(&[&[1.0], &[1.0]])).unwrap();
+    // The mean of -1, -2, -3 and -4; after the second epoch the number itself was -4.
+    assert!((value(&store.get("w").unwrap()) + 2.5).abs() < 1e-12);
+}
+
+#[test]
+fn figures_that_are_not_finite_are_remembered() {
+    for figure in [f64::NAN, f64::INFINITY] {
+        let build = || {
+            let (store, w) = one_number(0.0);
+            let trainer = Trainer::new(&store, product(&w), sgd(1.0)).unwrap();
+            let figures = scripted(&[figure, 1.0]);
+            trainer
+                .metric(figures)
+                .callback(Averaging::new("train.scripted", 5))
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        let mut first = build();
+        first.fit(1, numbers(&[&[1.0]])).unwrap();
+        first.snapshot().unwrap().save(&file).unwrap();
+        build().resume(&Snapshot::load(&file).unwrap()).unwrap();
     }
 }
 

@@ -224,3 +224,15 @@ fn a_folder_appears_whole_or_not_at_all() {
     let error = RunFolder::resume(made.path()).unwrap_err();
     assert!(error.to_string().contains("another process"), "{error}");
 }
+
+#[test]
+fn a_finished_run_that_goes_on_is_unfinished_again() {
+    let root = tempfile::tempdir().unwrap();
+    let run = run(root.path(), "cnn", "a", 1);
+    run.write_json("result.json", &json!({})).unwrap();
+    assert_eq!(newest(root.path(), "cnn"), None);
+    for _ in 0..2 {
+        run.remove_result().unwrap();
+        assert_eq!(newest(root.path(), "cnn").as_deref(), Some("a"));
+    }
+}

@@ -4,18 +4,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{LabelledTextConfig, Row, Rows, row, table};
-use crate::parts::Parts;
+use crate::parts::{self, Parts, part_of_folder};
 use crate::sentiment::CLASSES;
 use crate::table::is_table;
 use crate::{Encoding, Error, Result};
 
-/// Sub-folders that are parts and not classes.
-const PARTS: [&str; 3] = ["train", "valid", "test"];
+/// Of no class, in IMDb's set.
+const NO_CLASS: &str = "unsup";
 
 pub(super) fn read(folder: &Path, config: &LabelledTextConfig) -> Result<Rows> {
     let (files, folders) = entries(folder)?;
     let one_part = |rows| [Some(rows), None, None];
-    if folders.iter().any(|path| path.ends_with(PARTS[0])) {
+    if folders
+        .iter()
+        .any(|path| part_of_folder(&name(path)) == Some(0))
+    {
         return parts(folder, &folders, config.encoding);
     }
     if let Some([negative, positive]) = polarity(folder, &files)? {
@@ -54,10 +57,15 @@ fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     Ok((files, folders))
 }
 
+fn name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
 /// Whether `word` is an ending of the file's name, or stands between two dots of it.
 fn ends_in(path: &Path, word: &str) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.to_lowercase().split('.').skip(1).any(|p| p == word)
+    let name = name(path).to_lowercase();
+    name.split('.').skip(1).any(|piece| piece == word)
 }
 
 /// The file of negative and the file of positive texts, if there is any such file.
@@ -102,16 +110,20 @@ fn lines(path: &Path, class: &str, encoding: Encoding) -> Result<Vec<Row>> {
 
 /// A sub-folder for each part that is there, each with a sub-folder for each class.
 fn parts(folder: &Path, folders: &[PathBuf], encoding: Encoding) -> Result<Rows> {
-    let mut rows = [const { None }; 3];
-    for (rows, name) in rows.iter_mut().zip(PARTS) {
-        let part = folder.join(name);
-        if folders.contains(&part) {
-            let (_, classes) = entries(&part)?;
-            if classes.is_empty() {
-                return Err(unknown(&part));
-            }
-            *rows = Some(class_folders(&classes, encoding)?);
+    let mut rows: Rows = [const { None }; 3];
+    for path in folders {
+        let Some(part) = part_of_folder(&name(path)) else {
+            continue;
+        };
+        if rows[part].is_some() {
+            let what = format!("two folders could be the {} part", parts::NAMES[part].0);
+            return Err(parts::ambiguous(folder, &what));
         }
+        let (_, classes) = entries(path)?;
+        if classes.is_empty() {
+            return Err(unknown(path));
+        }
+        rows[part] = Some(class_folders(&classes, encoding)?);
     }
     Ok(rows)
 }
@@ -119,8 +131,8 @@ fn parts(folder: &Path, folders: &[PathBuf], encoding: Encoding) -> Result<Rows>
 /// A text in each `.txt` file of each folder; the folder's name is the class.
 fn class_folders(folders: &[PathBuf], encoding: Encoding) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for folder in folders {
-        let class = folder.file_name().unwrap_or_default().to_string_lossy();
+    for folder in folders.iter().filter(|folder| name(folder) != NO_CLASS) {
+        let class = name(folder);
         let (mut files, _) = entries(folder)?;
         files.retain(|path| ends_in(path, "txt"));
         if files.is_empty() {

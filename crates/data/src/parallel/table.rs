@@ -20,12 +20,12 @@ pub(super) fn read(path: &Path, config: &ParallelTextConfig) -> Result<Rows> {
     let source = Column {
         name: config.source_column.as_deref(),
         usual: &source,
-        option: "source_column",
+        option: "source_column (--source-language)",
     };
     let target = Column {
         name: config.target_column.as_deref(),
         usual: &target,
-        option: "target_column",
+        option: "target_column (--target-language)",
     };
     let columns = Columns {
         both: [source, target],

@@ -81,6 +81,7 @@ where
         trainer
             .resume(&snapshot)
             .map_err(|error| naming(error, &run.last()))?;
+        run.remove_result()?;
     }
     let limit = match settings.limit_batches {
         0 => usize::MAX,

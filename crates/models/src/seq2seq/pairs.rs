@@ -6,7 +6,7 @@ use mapsto_data::{
     Tokenizer,
 };
 use mapsto_tensor::Device;
-use mapsto_train::{BleuConfig, Scores, corpus_bleu};
+use mapsto_train::{BleuConfig, BleuTokenizer, Scores, corpus_bleu};
 use serde_json::{Value, json};
 
 use super::PAD;
@@ -26,12 +26,13 @@ pub(super) struct Held {
     pub(super) batches: Loader,
     pub(super) sources: Vec<String>,
     pub(super) references: Vec<String>,
+    bleu: BleuConfig,
 }
 
 pub(super) fn read(data: &DataSettings, seed: u64) -> Result<ParallelText> {
     if data.source == "numbers" {
         return Ok(ParallelText::numbers(
-            data.target_language.parse()?,
+            data.language()?,
             data.kind,
             data.train_samples,
             data.valid_samples,
@@ -116,25 +117,37 @@ pub(super) fn loader(
 }
 
 impl Held {
-    /// Whether the references are of less than six words in the mean: too few runs of four words
+    /// Whether the references are of less than six tokens in the mean: too few runs of four of them
     /// for BLEU to tell one epoch from another.
     pub(super) fn is_short(&self) -> bool {
-        let words = |text: &String| text.split_whitespace().count();
-        let total: usize = self.references.iter().map(words).sum();
+        let tokens = |text: &String| match self.bleu.tokenize {
+            BleuTokenizer::Char => text.chars().filter(|c| !c.is_whitespace()).count(),
+            _ => text.split_whitespace().count(),
+        };
+        let total: usize = self.references.iter().map(tokens).sum();
         total < 6 * self.references.len()
     }
 
     pub(super) fn new(
         pairs: &Pairs,
         tokenizers: &Tokenizers,
-        batch: usize,
+        settings: &Settings,
         device: &Device,
     ) -> Result<Self> {
-        let (sources, references) = pairs.0.iter().cloned().unzip();
+        let (sources, references): (Vec<String>, Vec<String>) = pairs.0.iter().cloned().unzip();
+        let tokenize = if has_no_spaces(&references) {
+            BleuTokenizer::Char
+        } else {
+            BleuTokenizer::V13a
+        };
         Ok(Self {
-            batches: loader(pairs, tokenizers, batch, None, device)?,
+            batches: loader(pairs, tokenizers, settings.train.batch_size, None, device)?,
             sources,
             references,
+            bleu: BleuConfig {
+                tokenize,
+                lowercase: settings.filter.lowercase,
+            },
         })
     }
 
@@ -148,7 +161,7 @@ impl Held {
         let best = found.into_iter();
         let best = best.map(|best| best.into_iter().next().unwrap_or_default().text);
         let written: Vec<String> = best.collect();
-        let bleu = corpus_bleu(&written, &self.references, &BleuConfig::default())?;
+        let bleu = corpus_bleu(&written, &self.references, &self.bleu)?;
         let pairs = written.iter().zip(&self.references);
         let exact = pairs.filter(|(written, reference)| written == reference);
         let share = exact.count() as f64 / written.len() as f64;
@@ -177,5 +190,45 @@ impl Held {
         pairs
             .take(SHOWN)
             .map(|((source, reference), written)| (source, reference, written))
+    }
+}
+
+/// Whether most letters are of a script that is written without spaces between words: Chinese and
+/// Japanese, Thai, Lao, Burmese and Khmer.
+fn has_no_spaces(texts: &[String]) -> bool {
+    let is_of_such = |c: char| {
+        matches!(u32::from(c), 0xe00..=0xeff | 0x1000..=0x109f | 0x1780..=0x17ff | 0x3040..=0x30ff
+            | 0x3400..=0x4dbf | 0x4e00..=0x9fff | 0xf900..=0xfaff | 0x20000..=0x3ffff)
+    };
+    let letters = || {
+        texts
+            .iter()
+            .flat_map(|text| text.chars())
+            .filter(|c| c.is_alphabetic())
+    };
+    2 * letters().filter(|&c| is_of_such(c)).count() > letters().count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_without_spaces_are_told_by_their_letters() {
+        let is = |text: &str| has_no_spaces(&[text.to_owned()]);
+        for text in ["九十七", "あさ、コーヒー", "สวัสดี", "我看九台 TV"]
+        {
+            assert!(is(text), "{text}");
+        }
+        for text in [
+            "siebenundneunzig",
+            "아침에 커피",
+            "صباح",
+            "1 2 3",
+            "",
+            "a 九 b",
+        ] {
+            assert!(!is(text), "{text}");
+        }
     }
 }

@@ -20,6 +20,10 @@ use crate::error::{Error, Result};
 /// Texts that go through the network together, at most.
 const AT_ONCE: usize = 64;
 
+/// Pieces of sources that do, padding included, at most: a long text would make all of its batch as
+/// long.
+const PIECES: usize = 100 * AT_ONCE;
+
 /// What a checkpoint of this entry says about itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Description {
@@ -175,13 +179,14 @@ pub(super) fn translate<T: AsRef<str>>(
         });
         written.collect()
     };
+    let batches = batches(&order, |place| sources[place].len());
     // Much of a search is bookkeeping in one thread, so several go on side by side; a GPU is kept
     // busy by one.
     let batches = if model.device().is_cpu() {
-        let batches = order.par_chunks(AT_ONCE).map(together);
+        let batches = batches.into_par_iter().map(together);
         batches.collect::<Result<Vec<_>>>()?
     } else {
-        let batches = order.chunks(AT_ONCE).map(together);
+        let batches = batches.into_iter().map(together);
         batches.collect::<Result<Vec<_>>>()?
     };
     let mut found = vec![vec![Translation::default()]; sources.len()];
@@ -189,6 +194,20 @@ pub(super) fn translate<T: AsRef<str>>(
         found[place] = written;
     }
     Ok(found)
+}
+
+/// Cuts places, in the order of their lengths, into those that go through the network together.
+fn batches(order: &[usize], length: impl Fn(usize) -> usize) -> Vec<&[usize]> {
+    let (mut batches, mut rest) = (vec![], order);
+    while !rest.is_empty() {
+        let fits = |&count: &usize| count * length(rest[count - 1]) <= PIECES;
+        let most = rest.len().min(AT_ONCE);
+        let count = (1..=most).take_while(fits).last().unwrap_or(1);
+        let (batch, others) = rest.split_at(count);
+        batches.push(batch);
+        rest = others;
+    }
+    batches
 }
 
 impl Default for Translation {
@@ -240,6 +259,17 @@ fn place_of_most(looked: &[f32]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_text_is_alone() {
+        let lengths = [&[1; 70][..], &[150; 50], &[PIECES + 1, PIECES + 2]].concat();
+        let order: Vec<usize> = (0..lengths.len()).collect();
+        let batches = batches(&order, |place| lengths[place]);
+        let sizes: Vec<usize> = batches.iter().map(|batch| batch.len()).collect();
+        // 42 texts of 150 pieces are just below the limit.
+        assert_eq!(sizes, [64, 42, 14, 1, 1]);
+        assert_eq!(batches.concat(), order);
+    }
 
     #[test]
     fn unknown_words_are_copied_from_where_the_network_looked() {

@@ -71,10 +71,17 @@ impl crate::recipe::Recipe for Recipe {
             data: info.name.clone(),
             languages: [info.source_language.clone(), info.target_language.clone()],
         };
+        if search.coverage_penalty > 0.0 && !description.config.has_attention() {
+            return Err(Error::Config(
+                "search.coverage_penalty: a network without attention does not say where it \
+                 looks; set it to 0, or give model.attention"
+                    .to_owned(),
+            ));
+        }
         let store = ParamStore::new(DType::F32, &device).with_seed(settings.train.seed);
         let model = description.config.build(&store.root())?;
         let (batch, seed) = (settings.train.batch_size, settings.train.seed);
-        let held = |pairs: &Pairs| Held::new(pairs, &tokenizers, batch, &device);
+        let held = |pairs: &Pairs| Held::new(pairs, &tokenizers, &settings, &device);
         Ok(Self {
             train: loader(&train, &tokenizers, batch, Some(seed), &device)?,
             validation: held(&validation)?,
@@ -198,26 +205,27 @@ impl Recipe {
 
 impl Translator {
     /// Measures the translations of the test part (or with `train` the first two thousand pairs
-    /// it learned from) of the pairs that `settings` name.
+    /// it learned from) of the pairs that `settings` name. If `foreign`, they are not the pairs that
+    /// it learned from, and those without a test part are measured whole.
     ///
     /// # Errors
     /// When the pairs cannot be read, or a setting of the search is out of range.
-    pub fn evaluate(&self, settings: &Settings, train: bool) -> Result<Scores> {
+    pub fn evaluate(&self, settings: &Settings, train: bool, foreign: bool) -> Result<Scores> {
         let mut texts = read(&settings.data, settings.train.seed)?;
-        texts.clean(&settings.filter)?;
-        let [learned, _, test] = parts(&texts, settings)?;
-        let pairs = if train {
-            Samples(learned.0.into_iter().take(2000).collect())
+        let pairs = if foreign && !train && texts.test().is_none() {
+            texts.clean(&settings.filter.of_form())?;
+            texts.train().clone()
         } else {
-            test
+            texts.clean(&settings.filter)?;
+            let [learned, _, test] = parts(&texts, settings)?;
+            if train {
+                Samples(learned.0.into_iter().take(2000).collect())
+            } else {
+                test
+            }
         };
         let device = self.store.device();
-        let held = Held::new(
-            &pairs,
-            self.tokenizers(),
-            settings.train.batch_size,
-            &device,
-        )?;
+        let held = Held::new(&pairs, self.tokenizers(), settings, &device)?;
         let task = Translate::new(self.model().clone(), 0.0);
         let scores = mapsto_train::evaluate(&task, vec![], held.batches.epoch(0))?;
         let found = self.translate_batch(&held.sources, &search(settings).into())?;

@@ -93,8 +93,8 @@ pub struct DataSettings {
     pub target: String,
     /// What the files to translate end in, such as `de`; or a table's column.
     pub source_language: String,
-    /// What the files of translations end in; or a table's column. Of `numbers` `french`, `german`
-    /// or `chinese`.
+    /// What the files of translations end in; or a table's column. Of `numbers` `french`, which is
+    /// the default, `german` or `chinese`.
     pub target_language: String,
     /// The test set of a folder that has several.
     pub test: String,
@@ -164,7 +164,7 @@ impl Default for DataSettings {
             source: "numbers".to_owned(),
             target: String::new(),
             source_language: String::new(),
-            target_language: "french".to_owned(),
+            target_language: String::new(),
             test: String::new(),
             encoding: Encoding::Utf8,
             kind: Kind::Numbers,
@@ -177,6 +177,16 @@ impl Default for DataSettings {
             vocab_size: 320,
             min_frequency: 2,
         }
+    }
+}
+
+impl DataSettings {
+    /// What numbers are translated to.
+    pub(super) fn language(&self) -> Result<Language> {
+        Ok(match self.target_language.as_str() {
+            "" => Language::French,
+            name => name.parse()?,
+        })
     }
 }
 
@@ -247,7 +257,7 @@ impl recipe::Settings for Settings {
         at_least_0("search.length_penalty", search.length_penalty)?;
         at_least_0("search.coverage_penalty", search.coverage_penalty)?;
         if data.source == "numbers" {
-            data.target_language.parse::<Language>()?;
+            data.language()?;
         }
         self.optim.validate()?;
         self.train.validate(true, "0 or more")

@@ -144,7 +144,7 @@ fn refused(table: &str, change: impl FnOnce(&mut Settings)) -> String {
     settings.data.source = path.display().to_string();
     change(&mut settings);
     match Recipe::new(settings) {
-        Err(Error::Data(error)) => error.to_string(),
+        Err(error @ (Error::Data(_) | Error::Config(_))) => error.to_string(),
         other => panic!("{other:?}"),
     }
 }

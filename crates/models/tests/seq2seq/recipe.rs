@@ -117,7 +117,7 @@ fn the_pipeline_measures_what_the_run_measured() {
     assert!(test.contains_key("greedy_bleu") && test.contains_key("exact_match"));
     let best = root.path().join("run/checkpoints/best.safetensors");
     let translator = Translator::load(&best, &Device::Cpu).unwrap();
-    let scores = translator.evaluate(&settings(), false).unwrap();
+    let scores = translator.evaluate(&settings(), false, false).unwrap();
     for name in ["loss", "bleu", "exact_match"] {
         assert_eq!(scores.values[name], test[name], "{name}");
     }

@@ -12,10 +12,10 @@ pub struct RecurrentConfig {
     /// Units of each layer, at least 1.
     pub hidden_size: usize,
     /// Layers, each on the outputs of the one before, at least 1; default 1.
-    #[serde(default = "one")]
+    #[serde(default = "crate::defaults::one")]
     pub num_layers: usize,
     /// Whether biases are added; default true.
-    #[serde(default = "yes")]
+    #[serde(default = "crate::defaults::yes")]
     pub bias: bool,
     /// Whether inputs and outputs are `(N, L, ..)`; default false: `(L, N, ..)`. States are
     /// `(layers, N, ..)` either way.
@@ -27,14 +27,6 @@ pub struct RecurrentConfig {
     /// Whether each layer also walks backwards; default false. Outputs are then twice as wide.
     #[serde(default)]
     pub bidirectional: bool,
-}
-
-fn one() -> usize {
-    1
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl RecurrentConfig {
@@ -83,7 +75,7 @@ pub struct CellConfig {
     /// Units, at least 1.
     pub hidden_size: usize,
     /// Whether biases are added; default true.
-    #[serde(default = "yes")]
+    #[serde(default = "crate::defaults::yes")]
     pub bias: bool,
 }
 

@@ -31,6 +31,7 @@ pub struct Averaging {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Told {
     /// The figure of each epoch before averaging began.
+    #[serde(with = "crate::float::several")]
     values: Vec<f64>,
     begun: bool,
     steps: u64,

@@ -10,8 +10,8 @@ use crate::error::Result;
 
 /// Ends `fit` after `patience` epochs without improvement.
 ///
-/// However `fit` ends, the weights of the best epoch are put back at its end (Keras'
-/// `restore_best_weights`). A resumed run remembers them, and one whose patience was spent stays
+/// However `fit` ends, the weights that were measured in the best epoch, averaged ones among them,
+/// are put back at its end (Keras' `restore_best_weights`). A resumed run remembers them, and one whose patience was spent stays
 /// stopped: `fit` trains no further epoch.
 #[derive(Debug, Clone)]
 pub struct EarlyStopping {
@@ -63,8 +63,10 @@ impl Callback for EarlyStopping {
             .observe(context.logs, context.position.epoch - 1)?
         {
             self.waited = 0;
+            let mut weights = context.store.state_dict();
+            weights.extend(context.averaged.cloned().unwrap_or_default());
             self.best_weights.clear();
-            for (name, tensor) in context.store.state_dict() {
+            for (name, tensor) in weights {
                 self.best_weights.insert(name, tensor.copy()?);
             }
             return Ok(());

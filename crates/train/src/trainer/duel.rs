@@ -110,6 +110,8 @@ pub struct Duel {
     discriminator: Player,
     generator: Player,
     critic_steps: u64,
+    /// Whether the generator's next update is its first of this `fit`.
+    audit_generator: bool,
 }
 
 impl Duel {
@@ -143,6 +145,7 @@ impl Duel {
             discriminator: player(discriminator),
             generator: player(generator),
             critic_steps: 1,
+            audit_generator: false,
         }
     }
 
@@ -179,9 +182,11 @@ impl<B, G: Game<B>> Step<G, B> for Duel {
         turn.loss("discriminator_loss", &output.loss, samples)?;
         self.discriminator.update(&output.loss, turn)?;
         game.after_discriminator()?;
+        self.audit_generator |= turn.audit;
         if (turn.position().step + 1).is_multiple_of(self.critic_steps) {
             let loss = game.generator_loss(batch, &made)?;
             turn.loss("generator_loss", &loss, samples)?;
+            turn.audit = std::mem::take(&mut self.audit_generator);
             self.generator.update(&loss, turn)?;
         }
         turn.output(&output)

@@ -24,6 +24,10 @@ impl<O, S: Optimizers> Trainer<O, S> {
         batches: Option<usize>,
         logs: &Logs,
     ) -> Result<()> {
+        let averaged = match event {
+            Event::Epoch => self.averaged(),
+            _ => None,
+        };
         let mut context = Context {
             position: self.position,
             epochs,
@@ -32,6 +36,7 @@ impl<O, S: Optimizers> Trainer<O, S> {
             logs,
             lr: rate(&self.step),
             store: &self.store,
+            averaged: averaged.as_ref(),
             history: &self.history,
             stop: None,
             restore: None,

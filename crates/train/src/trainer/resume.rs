@@ -20,10 +20,11 @@ impl<O, S: Optimizers> Trainer<O, S> {
         let mut states = serde_json::Map::new();
         for callback in &self.callbacks {
             states.insert(callback.name().to_owned(), callback.state());
-            snapshot.insert_tensors(&format!("callback/{}", callback.name()), callback.tensors());
+            let tensors = copied(callback.tensors())?;
+            snapshot.insert_tensors(&format!("callback/{}", callback.name()), tensors);
         }
         if let Some(averaged) = self.averaged() {
-            snapshot.insert_tensors(AVERAGED, averaged);
+            snapshot.insert_tensors(AVERAGED, copied(averaged)?);
         }
         snapshot.insert("callbacks", Value::Object(states));
         snapshot.describe(&self.description);
@@ -73,11 +74,19 @@ impl<O, S: Optimizers> Trainer<O, S> {
                     "the run was trained without the callback \"{name}\""
                 )));
             };
-            let tensors = snapshot.tensors_of(&format!("callback/{name}"));
+            let tensors = copied(snapshot.tensors_of(&format!("callback/{name}")))?;
             callback
                 .load_state(state, tensors)
                 .map_err(|error| Error::not_resumable(format!("callback {name}: {error}")))?;
         }
         Ok(())
     }
+}
+
+/// A callback may go on changing its tensors in place; those of a snapshot stay.
+fn copied(tensors: StateDict) -> Result<StateDict> {
+    let copies = tensors
+        .into_iter()
+        .map(|(name, tensor)| Ok((name, tensor.copy()?)));
+    copies.collect()
 }

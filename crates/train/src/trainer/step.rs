@@ -69,7 +69,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// The gradients of `loss` by `params`, audited in the first step.
+    /// The gradients of `loss` by `params`, audited in the first step that has some.
     ///
     /// # Errors
     /// When an op has no backward pass, or the audit finds a parameter without a gradient.

@@ -11,7 +11,7 @@ mod settings;
 mod task;
 
 pub use crate::sampling::Sampling;
-pub use network::{LanguageDropout, LanguageModel, LanguageModelConfig};
+pub use network::{Hidden, LanguageDropout, LanguageModel, LanguageModelConfig};
 pub use pipeline::{Description, Writer};
 pub use presets::PRESETS;
 pub use recipe::Recipe;

@@ -90,7 +90,8 @@ impl Writer {
         self.store.device()
     }
 
-    /// The tokens of a text, and those of them that the vocabulary has only as unknown.
+    /// The tokens of a text, and those of them that the vocabulary has only as unknown. The end of
+    /// the last line is one only if the text ends in it.
     ///
     /// # Errors
     /// When the vocabulary has no token for unknown ones and the text has one, naming it.
@@ -98,8 +99,9 @@ impl Writer {
         let vocab = &self.description.vocab;
         let section = Section::new(text.to_owned(), self.description.unit);
         let mut tokens: Vec<&str> = section.tokens().collect();
-        // A prompt goes on, so its last line has no end yet.
-        if self.description.unit == Unit::Word && tokens.last() == Some(&EOS) {
+        // A prompt goes on, so its last line has no end, unless it says so.
+        let goes_on = self.description.unit == Unit::Word && !text.ends_with('\n');
+        if goes_on && tokens.last() == Some(&EOS) {
             tokens.pop();
         }
         let unknown = tokens.iter().filter(|token| vocab.id(token).is_none());

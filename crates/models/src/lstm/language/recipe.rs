@@ -1,7 +1,5 @@
 //! [`Recipe`]: trains a language model on a text, as its settings say.
 
-use std::path::Path;
-
 use mapsto_data::{Bptt, Corpus, CorpusConfig, Part, Section, Unit, Vocab, VocabConfig, grammar};
 use mapsto_nn::Summary;
 use mapsto_tensor::{DType, Device, ParamStore, init::Initializer, parse_device};
@@ -16,6 +14,9 @@ use super::settings::{DataSettings, Settings};
 use super::task::{NextToken, Window};
 use crate::error::{Error, Result};
 use crate::recipe::{Options, Passes, Report, Settings as _, fit, optimizer, watched};
+
+/// The source that is no file but an embedded language.
+const GRAMMAR: &str = "grammar";
 
 /// Trains a [`LanguageModelConfig`].
 #[derive(Debug)]
@@ -39,6 +40,7 @@ impl crate::recipe::Recipe for Recipe {
         settings.validate()?;
         let device = parse_device(&settings.train.device)?;
         let corpus = read(&settings.data, settings.train.seed)?;
+        check_parts(&corpus, &settings)?;
         let vocab = vocabulary(&corpus, &settings.data)?;
         let config = network(&settings, vocab.len());
         let store = ParamStore::new(DType::F32, &device).with_seed(settings.train.seed);
@@ -121,11 +123,11 @@ impl Recipe {
     }
 
     fn test(&self, trainer: &Trainer<NextToken>) -> Result<Scores> {
-        // A text without a test part is measured on what it has.
+        // A text without a test part is measured on the other that it did not learn from.
         let text = self.test.as_ref().or(self.validation.as_ref());
         let mut scores = trainer.evaluate(batches(text.unwrap_or(&self.train), 0))?;
-        if self.settings.data.source == "grammar" {
-            let exact = grammar::perplexity();
+        if self.settings.data.source == GRAMMAR {
+            let exact = grammar::perplexity(self.settings.data.unit);
             scores.values.insert("exact_perplexity".to_owned(), exact);
         }
         Ok(scores)
@@ -144,17 +146,23 @@ impl Writer {
             unit: self.description.unit,
             ..settings.data.clone()
         };
-        let section = if foreign && Path::new(&data.source).is_file() {
-            Section::open(&data.source, &corpus_config(&data))?
+        let whole = if foreign && data.source != GRAMMAR {
+            Corpus::whole(&data.source, &corpus_config(&data))?
         } else {
-            let corpus = read(&data, settings.train.seed)?;
-            let section = match part {
-                Part::Train => Some(corpus.train()),
-                Part::Valid => corpus.valid(),
-                Part::Test => corpus.test(),
-            };
-            let none = || Error::Config(format!("{} has no part of this name", data.source));
-            section.ok_or_else(none)?.clone()
+            None
+        };
+        let section = match whole {
+            Some(whole) => whole,
+            None => {
+                let corpus = read(&data, settings.train.seed)?;
+                let section = match part {
+                    Part::Train => Some(corpus.train()),
+                    Part::Valid => corpus.valid(),
+                    Part::Test => corpus.test(),
+                };
+                let none = || Error::Config(format!("{} has no part of this name", data.source));
+                section.ok_or_else(none)?.clone()
+            }
         };
         let vocab = &self.description.vocab;
         let text = windows(&section, vocab, 1, data.seq_len, &self.device())?;
@@ -165,7 +173,7 @@ impl Writer {
 }
 
 fn read(data: &DataSettings, seed: u64) -> Result<Corpus> {
-    if data.source == "grammar" {
+    if data.source == GRAMMAR {
         let held_out = (data.train_sentences / 10).max(1);
         let train = data.train_sentences;
         return Ok(Corpus::grammar(train, held_out, held_out, data.unit, seed)?);
@@ -180,8 +188,25 @@ fn corpus_config(data: &DataSettings) -> CorpusConfig {
     }
 }
 
+/// Refuses to measure a text on what was learned from it, and to wait for figures that never come.
+fn check_parts(corpus: &Corpus, settings: &Settings) -> Result<()> {
+    let name = &corpus.info().name;
+    let what = match (corpus.valid(), corpus.test()) {
+        (None, None) => {
+            "nothing to measure by: add a valid and a test part, or give the text as a \
+                         single file, which is cut"
+        }
+        (None, _) if settings.train.patience > 0 || settings.model.average > 0 => {
+            "no valid part, by which train.patience and model.average go: add one, or set both to 0"
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::Config(format!("{name} has {what}")))
+}
+
 /// The tokens of the training part. Rare ones are unknown, and so is what the other parts hold
-/// beyond them.
+/// beyond them; then a token must come twice to be known, if any does, or nothing would tell what
+/// unknown ones are like.
 fn vocabulary(corpus: &Corpus, data: &DataSettings) -> Result<Vocab> {
     let unknown = match data.unit {
         Unit::Word => "<unk>",
@@ -197,13 +222,23 @@ fn vocabulary(corpus: &Corpus, data: &DataSettings) -> Result<Vocab> {
     if all_known && data.min_count <= 1 && data.max_vocab == 0 && known.id(unknown).is_none() {
         return Ok(known);
     }
-    let config = VocabConfig {
-        min_count: data.min_count,
-        max_size: (data.max_vocab > 0).then_some(data.max_vocab),
-        unk: Some(unknown.to_owned()),
-        ..whole
+    let build = |min_count| {
+        let config = VocabConfig {
+            min_count,
+            max_size: (data.max_vocab > 0).then_some(data.max_vocab),
+            unk: Some(unknown.to_owned()),
+            ..whole.clone()
+        };
+        Vocab::build(corpus.train().tokens(), &config)
     };
-    Ok(Vocab::build(corpus.train().tokens(), &config)?)
+    let learned = all_known || known.id(unknown).is_some();
+    if !learned
+        && data.min_count < 2
+        && let Ok(vocab) = build(2)
+    {
+        return Ok(vocab);
+    }
+    Ok(build(data.min_count)?)
 }
 
 fn network(settings: &Settings, vocab: usize) -> LanguageModelConfig {

@@ -68,7 +68,8 @@ pub struct DataSettings {
     pub encoding: Encoding,
     /// Sentences of the embedded language to train on.
     pub train_sentences: usize,
-    /// Tokens that are rarer are unknown.
+    /// Tokens that are rarer are unknown; at least 2 where the other parts have tokens that the train
+    /// part lacks, and it has no unknown ones of its own.
     pub min_count: usize,
     /// Largest vocabulary; 0 for no limit.
     pub max_vocab: usize,

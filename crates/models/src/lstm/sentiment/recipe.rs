@@ -129,8 +129,10 @@ impl SentimentPipeline {
     /// from, and those without parts of their own are measured whole.
     ///
     /// # Errors
-    /// When the texts cannot be read, or have a class that the model does not know.
+    /// When a setting is out of range, or the texts cannot be read or have a class that the model
+    /// does not know.
     pub fn evaluate(&self, settings: &Settings, part: Part, foreign: bool) -> Result<Scores> {
+        settings.validate()?;
         let texts = read(&settings.data, settings.train.seed)?;
         let known = &self.description.classes;
         let position = |class: &String| {
@@ -205,7 +207,9 @@ fn parts(texts: &LabelledText, settings: &Settings) -> Result<[Vec<Text>; 3]> {
     let (mut train, test) = match texts.test() {
         Some(test) => (all, in_words(test, data.max_len)),
         None => {
-            let fold = texts.folds(data.folds, seed)?.swap_remove(data.fold);
+            let folds = texts.folds(data.folds, seed);
+            let folds = folds.map_err(|error| Error::Config(format!("data.folds: {error}")))?;
+            let fold = folds.into_iter().nth(data.fold).unwrap_or_default();
             let chosen = |places: Vec<usize>| places.into_iter().map(|i| all[i].clone()).collect();
             (chosen(fold.train), chosen(fold.test))
         }

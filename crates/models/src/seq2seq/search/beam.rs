@@ -98,6 +98,10 @@ pub fn beam_search(
             kept.extend(from.into_iter().map(|place| (first + place) as u32));
             first += here;
         }
+        // Not every device can keep nothing.
+        if kept.is_empty() {
+            break;
+        }
         state = next.state.keep(&kept)?;
     }
     Ok(searches.into_iter().map(Search::best).collect())

@@ -89,6 +89,10 @@ pub fn sample(
             draw.go_on(&next.log_probabilities[row], attention, step, config);
             kept.extend(draw.last.map(|_| row as u32));
         }
+        // Not every device can keep nothing.
+        if kept.is_empty() {
+            break;
+        }
         state = next.state.keep(&kept)?;
     }
     let mut found = draws.into_iter().map(|draw| draw.found);

@@ -247,35 +247,32 @@ fn composed(
     if let Some(added) = &mask.added {
         scores = scores.broadcast_add(&added.to_dtype(q.dtype())?)?;
     }
-    let (open, seeing) = open(mask, sizes);
-    let closed: Vec<f64> = open
-        .iter()
-        .map(|&open| if open { 0.0 } else { -1e30 })
-        .collect();
     let shape = (sizes.batch, 1, sizes.queries, sizes.places);
-    let weights = softmax(
-        &scores.broadcast_add(&constant(closed, shape, &q)?)?,
-        D::Minus1,
-    )?;
-    // A row of masked places alone has been made even.
-    let seeing = seeing.iter().map(|&seeing| f64::from(u8::from(seeing)));
-    let seeing = constant(seeing.collect(), (sizes.batch, 1, sizes.queries, 1), &q)?;
-    let weights = weights.broadcast_mul(&seeing)?;
+    let open = constant(open(mask, sizes), shape, &q)?.broadcast_as(scores.shape())?;
+    let closed = constant(vec![f64::NEG_INFINITY], 1, &q)?.broadcast_as(scores.shape())?;
+    let scores = open.ne(0.0)?.where_cond(&scores, &closed)?;
+    // A row of masked places alone is made even, and then nothing.
+    let seeing = scores
+        .detach()
+        .max_keepdim(D::Minus1)?
+        .ne(f64::NEG_INFINITY)?;
+    let rows = seeing.broadcast_as(scores.shape())?;
+    let scores = rows.where_cond(&scores, &scores.zeros_like()?)?;
+    let weights = softmax(&scores, D::Minus1)?.broadcast_mul(&seeing.to_dtype(q.dtype())?)?;
     let y = dropout(&weights, options.dropout)?.matmul(&v)?;
     let y = y.transpose(1, 2)?.contiguous()?.flatten_from(2)?;
     Ok((y, options.weights.then_some(weights)))
 }
 
-/// Which places lengths and causality leave open, `(N, T, S)`, and the queries for which any is.
-fn open(mask: &AttentionMask, sizes: &Sizes) -> (Vec<bool>, Vec<bool>) {
-    let (mut open, mut seeing) = (vec![], vec![]);
+/// 1 for each place that lengths and causality leave open, else 0, `(N, T, S)`.
+fn open(mask: &AttentionMask, sizes: &Sizes) -> Vec<f64> {
+    let mut open = vec![];
     for row in 0..sizes.batch {
         let length = mask.lengths.as_ref().map_or(sizes.places, |all| all[row]);
         for query in 0..sizes.queries {
             let limit = sizes.limit(query, length, mask.causal);
-            open.extend((0..sizes.places).map(|place| place < limit));
-            seeing.push(limit > 0);
+            open.extend((0..sizes.places).map(|place| f64::from(u8::from(place < limit))));
         }
     }
-    (open, seeing)
+    open
 }

@@ -37,6 +37,23 @@ fn masks() -> Vec<AttentionMask> {
     ]
 }
 
+/// Those by which some queries see nothing at all.
+fn masks_of_all() -> Vec<AttentionMask> {
+    let row = Tensor::full(f64::NEG_INFINITY, (3, 1, 1, 7), &Device::Cpu).unwrap();
+    let rest = wave((3, 1, 4, 7), 0.4);
+    vec![
+        AttentionMask {
+            lengths: Some(vec![7, 0, 4]),
+            ..AttentionMask::default()
+        },
+        AttentionMask {
+            lengths: Some(vec![7, 3, 4]),
+            added: Some(Tensor::cat(&[row, rest], 2).unwrap()),
+            ..AttentionMask::default()
+        },
+    ]
+}
+
 /// What is seen and the weights, one after the other.
 fn both((y, weights): (Tensor, Option<Tensor>)) -> Result<Tensor> {
     match weights {
@@ -55,7 +72,7 @@ fn options(weights: bool, dropout: f64) -> AttentionOptions {
 
 #[test]
 fn kernel_and_composition_agree() {
-    for mask in masks() {
+    for mask in masks().into_iter().chain(masks_of_all()) {
         for (weights, dropout) in [(false, 0.0), (true, 0.0), (true, 0.4), (false, 1.0)] {
             let options = options(weights, dropout);
             let apart = |t: &[Tensor], kernel: bool| {
@@ -70,6 +87,20 @@ fn kernel_and_composition_agree() {
             let name = format!("{mask:?} {options:?}");
             assert_same(&name, &inputs(), |t| apart(t, true), |t| apart(t, false));
         }
+    }
+}
+
+#[test]
+fn what_sees_nothing_is_nothing_in_half_precision_too() {
+    let half = |t: &Tensor| t.to_dtype(DType::F16).unwrap();
+    for mask in masks_of_all() {
+        let run = |t: [Tensor; 3]| {
+            let inputs = AttentionInputs::Apart(&t[0], &t[1], &t[2]);
+            both(multi_head_attention(inputs, &mask, &options(true, 0.0)).unwrap()).unwrap()
+        };
+        let (seen, expected) = (run(inputs().each_ref().map(half)), run(inputs()));
+        assert_eq!(seen.dtype(), DType::F16);
+        assert_close("attention in f16", &seen, &expected, 1e-2, 2e-2);
     }
 }
 
