@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use mapsto_train::Snapshot;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -17,9 +18,27 @@ pub fn kind_of(path: impl AsRef<Path>) -> Result<String> {
     Ok(kind(snapshot.model(), path)?.to_owned())
 }
 
-/// The kind in a stored description. It is read before all else, since models of other kinds
-/// have other fields.
-pub(crate) fn kind<'a>(model: &'a Value, path: &Path) -> Result<&'a str> {
+/// The stored description of a model of this kind.
+///
+/// # Errors
+/// When there is none, or it is of another kind or damaged.
+pub(crate) fn described<T: DeserializeOwned>(model: &Value, path: &Path, kind: &str) -> Result<T> {
+    let incompatible = |reason| Error::Incompatible {
+        path: path.to_owned(),
+        reason,
+    };
+    // Read before all else, since models of other kinds have other fields.
+    let found = self::kind(model, path)?;
+    if found != kind {
+        let reason = format!("holds a model of kind {found}, not {kind}");
+        return Err(incompatible(reason));
+    }
+    serde_json::from_value(model.clone())
+        .map_err(|error| incompatible(format!("is no checkpoint of kind {kind}: {error}")))
+}
+
+/// The kind in a stored description.
+fn kind<'a>(model: &'a Value, path: &Path) -> Result<&'a str> {
     if model.is_null() {
         return Err(Error::Incompatible {
             path: path.to_owned(),

@@ -13,7 +13,7 @@ mod zoo;
 
 pub use cell::Cell;
 pub use error::{Error, Result};
-pub(crate) use kind::kind;
+pub(crate) use kind::described;
 pub use kind::kind_of;
 pub use recipe::{
     Measured, OptimSettings, Options, Recipe, Report, Schedule, Settings, TrainSettings,

@@ -144,7 +144,8 @@ impl Attention {
         };
         match &self.score {
             Weights::Dot => dot(queries, memory),
-            Weights::General(weight) => dot(queries, &ops::linear(memory, weight, None)?),
+            // Of `h W` a search has one row a step, of `W m` all places of the memory.
+            Weights::General(weight) => dot(&ops::linear(queries, &weight.t()?, None)?, memory),
             Weights::Concat(weight, energy) => {
                 let part = |x: &Tensor, from: usize, size: usize| {
                     ops::linear(x, &weight.narrow(1, from, size)?, None)

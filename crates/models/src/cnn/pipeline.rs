@@ -32,14 +32,7 @@ impl Description {
             path: path.to_owned(),
             reason,
         };
-        let kind = crate::kind(model, path)?;
-        if kind != "cnn" {
-            return Err(incompatible(format!(
-                "holds a model of kind {kind}, not cnn"
-            )));
-        }
-        let description: Self = serde_json::from_value(model.clone())
-            .map_err(|error| incompatible(format!("is no checkpoint of a cnn: {error}")))?;
+        let description: Self = crate::described(model, path, "cnn")?;
         let (names, classes) = (description.class_names.len(), description.config.classes);
         if names != classes {
             let reason = format!("names {names} classes for a model of {classes}");

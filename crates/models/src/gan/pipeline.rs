@@ -4,7 +4,7 @@ use std::path::Path;
 
 use mapsto_data::Picture;
 use mapsto_tensor::rng::Generator as Streams;
-use mapsto_tensor::{Checkpoint, DType, Device, ParamStore, Result as TensorResult, Tensor};
+use mapsto_tensor::{DType, Device, ParamStore, Result as TensorResult, Tensor};
 use mapsto_train::Snapshot;
 use serde::{Deserialize, Serialize};
 
@@ -51,18 +51,8 @@ impl GanPipeline {
             path: path.to_owned(),
             reason,
         };
-        let kind = crate::kind(snapshot.model(), path)?;
-        if kind != "gan" {
-            return Err(incompatible(format!(
-                "holds a model of kind {kind}, not gan"
-            )));
-        }
-        let Checkpoint {
-            mut tensors,
-            metadata,
-        } = snapshot.without_training();
-        let description: Description = serde_json::from_value(metadata["model"].clone())
-            .map_err(|error| incompatible(format!("is no checkpoint of a gan: {error}")))?;
+        let description: Description = crate::described(snapshot.model(), path, "gan")?;
+        let mut tensors = snapshot.without_training().tensors;
         let (names, classes) = (description.class_names.len(), description.config.classes);
         if names != classes {
             let reason = format!("names {names} classes for a model of {classes}");

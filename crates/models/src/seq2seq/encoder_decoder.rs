@@ -3,7 +3,7 @@
 //! A search reads its sources once, which gives a [`State`], and then writes a word a row at each
 //! step; between two steps it may drop rows and go on from one several times
 //! ([`State::keep`]). What the network has made of the sources is kept apart from what it has
-//! written, so that a step copies none of it while the rows belong to the same sources.
+//! written, so that none of it is picked anew while the rows belong to the same sources.
 
 use std::fmt::Debug;
 

@@ -64,13 +64,7 @@ impl Description {
             path: path.to_owned(),
             reason,
         };
-        let kind = crate::kind(model, path)?;
-        if kind != "translate" {
-            let reason = format!("holds a model of kind {kind}, not translate");
-            return Err(incompatible(reason));
-        }
-        let description: Self = serde_json::from_value(model.clone())
-            .map_err(|error| incompatible(format!("is no checkpoint of a translator: {error}")))?;
+        let description: Self = crate::described(model, path, "translate")?;
         let tokenizers = Tokenizers::from_values(&description.tokenizers)
             .map_err(|error| incompatible(format!("holds a damaged tokenizer: {error}")))?;
         let (pieces, words) = (tokenizers.sizes(), description.config.vocabularies());

@@ -108,7 +108,7 @@ fn checkpoints_of_other_kinds_are_refused() {
         (serde_json::json!({"kind": "cnn"}), "of kind cnn, not gan"),
         (
             serde_json::json!({"kind": "gan"}),
-            "is no checkpoint of a gan",
+            "is no checkpoint of kind gan",
         ),
     ] {
         let checkpoint = Checkpoint {

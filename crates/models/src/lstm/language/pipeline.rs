@@ -36,13 +36,7 @@ impl Description {
             path: path.to_owned(),
             reason,
         };
-        let kind = crate::kind(model, path)?;
-        if kind != "lm" {
-            let reason = format!("holds a model of kind {kind}, not lm");
-            return Err(incompatible(reason));
-        }
-        let description: Self = serde_json::from_value(model.clone())
-            .map_err(|error| incompatible(format!("is no checkpoint of an lm: {error}")))?;
+        let description: Self = crate::described(model, path, "lm")?;
         let (tokens, size) = (description.vocab.len(), description.config.vocab);
         if tokens != size {
             let reason = format!("has a vocabulary of {tokens} tokens for a model of {size}");

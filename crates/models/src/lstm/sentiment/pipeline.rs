@@ -50,14 +50,7 @@ impl Description {
             path: path.to_owned(),
             reason,
         };
-        let kind = crate::kind(model, path)?;
-        if kind != "sentiment" {
-            let reason = format!("holds a model of kind {kind}, not sentiment");
-            return Err(incompatible(reason));
-        }
-        let description: Self = serde_json::from_value(model.clone()).map_err(|error| {
-            incompatible(format!("is no checkpoint of a sentiment model: {error}"))
-        })?;
+        let description: Self = crate::described(model, path, "sentiment")?;
         let (config, words) = (&description.config, description.vocab.len());
         if words != config.vocab || description.classes.len() != config.classes {
             return Err(incompatible(format!(
