@@ -33,41 +33,44 @@ pub struct Settings {
     pub train: TrainSettings,
 }
 
-/// Which network.
+/// Which network. Defaults are those of the preset `numbers`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelSettings {
     /// The preset that the settings began as.
     pub preset: String,
-    /// `recurrent` or `transformer`.
+    /// `recurrent`, the default, or `transformer`.
     pub architecture: Architecture,
-    /// `gru` or `lstm`, of a recurrent network.
+    /// `gru`, the default, or `lstm`, of a recurrent network.
     pub cell: Cell,
-    /// `none`, `additive`, `dot`, `general` or `concat`, of a recurrent network.
+    /// `none`, `additive`, `dot`, `general` or `concat`, of a recurrent network; default `additive`.
     pub attention: AttentionKind,
-    /// Whether additive attention knows where it has looked before.
+    /// Whether additive attention knows where it has looked before; default no.
     pub coverage: bool,
     /// Whether additive attention looks back after each step, with the word it has read, and what it
-    /// finds enters the next; else it looks before.
+    /// finds enters the next; else, which is the default, it looks before.
     pub input_feeding: bool,
-    /// Size of the embeddings; of a Transformer, of every place.
+    /// Size of the embeddings, at least 1; of a Transformer, of every place; default 64.
     pub embedding: usize,
-    /// Units of a recurrent encoder in each direction.
+    /// Units of a recurrent encoder in each direction, at least 1; default 64.
     pub encoder_hidden: usize,
-    /// Units of a recurrent decoder; of a Transformer, between the two maps of each layer.
+    /// Units of a recurrent decoder, at least 1; of a Transformer, between the two maps of each layer;
+    /// default 128.
     pub hidden: usize,
-    /// Units of additive and concat attention.
+    /// Units of additive and concat attention, at least 1; default 64.
     pub attention_size: usize,
-    /// Layers of a Transformer's encoder, and of its decoder.
+    /// Layers of a Transformer's encoder, and of its decoder, at least 1; default 3.
     pub layers: usize,
-    /// Heads of a Transformer.
+    /// Heads of a Transformer, at least 1; default 4.
     pub heads: usize,
-    /// Dropout: of embeddings and readout, or of every part of a Transformer.
+    /// Dropout, in `[0, 1]`: of embeddings and readout, or of every part of a Transformer; default 0.
     pub dropout: f64,
-    /// Share of each word that is spread over all while training.
+    /// Share of each word that is spread over all while training, in `[0, 1]`; default 0.
+    #[doc(alias = "label_smoothing")]
     pub smoothing: f64,
     /// Share of the words in front of each that are the right ones in the last epoch, in `[0, 1]`;
     /// it falls to that in a straight line from 1 in the first. The others are the network's own.
+    /// Default 1.
     pub teacher_forcing: f64,
 }
 
@@ -96,29 +99,29 @@ pub struct DataSettings {
     /// What the files of translations end in; or a table's column. Of `numbers` `french`, which is
     /// the default, `german` or `chinese`.
     pub target_language: String,
-    /// The test set of a folder that has several.
+    /// The test set of a folder that has several; empty for the usual one.
     pub test: String,
-    /// `utf8`, `latin1` or `windows-1252`.
+    /// `utf8`, the default, `latin1` or `windows-1252`.
     pub encoding: Encoding,
-    /// `numbers`, `dates` or `both`, of the embedded pairs.
+    /// `numbers`, the default, `dates` or `both`, of the embedded pairs.
     pub kind: Kind,
-    /// Embedded pairs to train on.
+    /// Embedded pairs to train on, at least 1; default 30,000.
     pub train_samples: usize,
-    /// Embedded pairs to choose the best epoch by.
+    /// Embedded pairs to choose the best epoch by, at least 1; default 500.
     pub valid_samples: usize,
-    /// Embedded pairs to test on.
+    /// Embedded pairs to test on, at least 1; default 2,000.
     pub test_samples: usize,
     /// Share of the training part held out for validation, and again for the test, where the
-    /// source has no such part; in `[0, 0.5)`.
+    /// source has no such part: its last pairs; in `[0, 0.5)`, default 0.02.
     pub held_out: f64,
     /// How the pieces of words are found: `bpe`, `wordpiece`, `unigram`, or `word` for whole words,
-    /// of which unknown ones are copied where the network looks back.
+    /// of which unknown ones are copied where the network looks back; default `bpe`.
     pub tokenizer: TokenizerKind,
-    /// Whether both languages have their pieces together, or each its own.
+    /// Whether both languages have their pieces together, which is the default, or each its own.
     pub joint: bool,
-    /// Pieces that are learned, special ones included.
+    /// Pieces that are learned, special ones included; default 320.
     pub vocab_size: usize,
-    /// Pieces that are rarer are not learned.
+    /// Pieces that are rarer are not learned; default 2.
     pub min_frequency: u64,
 }
 
@@ -126,13 +129,14 @@ pub struct DataSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SearchSettings {
-    /// Beginnings that are kept; 1 for the greedy search.
+    /// Beginnings that are kept, at least 1; 1, the default, for the greedy search.
     pub beam: usize,
-    /// Strength of the preference for long translations.
+    /// Strength of the preference for long translations, 0 or more; default 1.
     pub length_penalty: f64,
-    /// Strength of the preference for translations that look at all of their source.
+    /// Strength of the preference for translations that look at all of their source, 0 or more;
+    /// default 0.
     pub coverage_penalty: f64,
-    /// Most pieces of a translation.
+    /// Most pieces of a translation, at least 1; default 100.
     pub max_len: usize,
 }
 

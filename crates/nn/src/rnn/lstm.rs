@@ -40,9 +40,9 @@ use super::stack::Stack;
 /// What an LSTM remembers.
 #[derive(Debug, Clone)]
 pub struct LstmState {
-    /// The last outputs.
+    /// The last outputs, `(layers * directions, N, H)`.
     pub h: Tensor,
-    /// The memory.
+    /// The memory, of the same shape.
     pub c: Tensor,
 }
 

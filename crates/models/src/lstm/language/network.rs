@@ -10,7 +10,7 @@
 //! **Parameters:** those of PyTorch's word language model: `encoder.weight (V, E)`,
 //! `rnn.weight_ih_l0`, ..., `decoder.weight (V, H)` and `decoder.bias (V)`; tied, there is no
 //! `decoder.weight`. A mixture adds `latent.weight (K E, H)`, `latent.bias` and `prior.weight
-//! (K, H)`.
+//! (K, H)`; its `decoder.weight` is `(V, E)`, if it is not tied.
 //!
 //! Dropout is plain (each element anew, Zaremba) or variational (one mask for all steps, Gal);
 //! `words` drops whole words from the embedding, `weight` entries of the recurrent weights.
@@ -59,15 +59,16 @@ pub struct LanguageModelConfig {
     pub vocab: usize,
     /// The kind of recurrent cell.
     pub cell: Cell,
-    /// Size of the embedding.
+    /// `E`, size of the embedding, at least 1.
     pub embedding: usize,
-    /// Units of each layer; the last one's are `embedding` if weights are tied.
+    /// `H`, units of each layer, at least 1; the last one has `E` if weights are tied and there is no
+    /// mixture.
     pub hidden: usize,
-    /// Number of layers.
+    /// Number of layers, at least 1.
     pub layers: usize,
     /// Whether the softmax uses the embedding's weights.
     pub tied: bool,
-    /// Softmaxes in the mixture; 1 for the plain softmax.
+    /// Softmaxes in the mixture, at least 1; 1 for the plain softmax.
     pub mixture: usize,
     /// Dropout.
     pub dropout: LanguageDropout,

@@ -27,32 +27,32 @@ pub struct Settings {
     pub train: TrainSettings,
 }
 
-/// Which network.
+/// Which network. Defaults are those of the preset `grammar`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelSettings {
     /// Where the other settings started.
     pub preset: String,
-    /// `lstm`, `gru` or `rnn`.
+    /// `lstm`, the default, `gru` or `rnn`.
     pub cell: Cell,
-    /// Size of the embedding.
+    /// Size of the embedding, at least 1; default 64.
     pub embedding: usize,
-    /// Units of each layer.
+    /// Units of each layer, at least 1; default 64.
     pub hidden: usize,
-    /// Number of layers.
+    /// Number of layers, at least 1; default 1.
     pub layers: usize,
-    /// Whether the softmax uses the embedding's weights.
+    /// Whether the softmax uses the embedding's weights; default no.
     pub tied: bool,
-    /// Softmaxes in the mixture; 1 for the plain softmax.
+    /// Softmaxes in the mixture, at least 1; 1, the default, for the plain softmax.
     pub mixture: usize,
-    /// All parameters start uniform within this bound; 0 for PyTorch's rules.
+    /// All parameters start uniform within this bound; 0, the default, for PyTorch's rules.
     pub init: f64,
-    /// Weight of the activation regularisation.
+    /// Weight of the activation regularisation, 0 or more; default 0.
     pub alpha: f64,
-    /// Weight of the temporal activation regularisation.
+    /// Weight of the temporal activation regularisation, 0 or more; default 0.
     pub beta: f64,
     /// Epochs without a lower validation loss after which the parameters are averaged over the
-    /// steps, and the average is what is kept (NT-ASGD); 0 for no average.
+    /// steps, and the average is what is kept (NT-ASGD); 0, the default, for no average.
     pub average: usize,
 }
 
@@ -62,18 +62,19 @@ pub struct ModelSettings {
 pub struct DataSettings {
     /// `grammar` for the embedded language, or a text file or folder.
     pub source: String,
-    /// `word` or `char`.
+    /// `word`, the default, or `char`.
     pub unit: Unit,
-    /// `utf8`, `latin1` or `windows-1252`.
+    /// `utf8`, the default, `latin1` or `windows-1252`.
     pub encoding: Encoding,
-    /// Sentences of the embedded language to train on.
+    /// Sentences of the embedded language to train on, at least 1; default 20,000. A tenth as many
+    /// are written for each of the other parts.
     pub train_sentences: usize,
-    /// Tokens that are rarer are unknown; at least 2 where the other parts have tokens that the train
+    /// Tokens that are rarer are unknown; default 1, but 2 where the other parts have tokens that the train
     /// part lacks, and it has no unknown ones of its own.
     pub min_count: usize,
-    /// Largest vocabulary; 0 for no limit.
+    /// Largest vocabulary; 0, the default, for no limit.
     pub max_vocab: usize,
-    /// Steps of a window.
+    /// Steps of a window, at least 1; default 35.
     pub seq_len: usize,
 }
 

@@ -26,23 +26,23 @@ pub struct Settings {
     pub train: TrainSettings,
 }
 
-/// Which network.
+/// Which network. Defaults are those of the preset `lstm`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelSettings {
     /// `lstm` or `cnn`.
     pub preset: String,
-    /// Size of a word's vector.
+    /// Size of a word's vector, at least 1; default 128.
     pub embedding: usize,
-    /// Units of the LSTM, in each direction; filters of each kernel of the CNN.
+    /// Units of the LSTM, in each direction; filters of each kernel of the CNN; at least 1, default 96.
     pub hidden: usize,
-    /// Layers of the LSTM.
+    /// Layers of the LSTM, at least 1; default 1.
     pub layers: usize,
-    /// Words vectors start uniform within this bound.
+    /// Word vectors start uniform within this bound, 0 or more; default 0.25.
     pub init: f64,
-    /// Dropout of the embedded words.
+    /// Dropout of the embedded words, in `[0, 1]`; default 0.25.
     pub input_dropout: f64,
-    /// Dropout before the softmax.
+    /// Dropout before the softmax, in `[0, 1]`; default 0.5.
     pub dropout: f64,
 }
 
@@ -56,21 +56,22 @@ pub struct DataSettings {
     pub text_column: String,
     /// The column of classes; empty for the first that has one of the usual names.
     pub label_column: String,
-    /// `utf8`, `latin1` or `windows-1252`.
+    /// `utf8`, the default, `latin1` or `windows-1252`.
     pub encoding: Encoding,
-    /// Embedded opinions to train on.
+    /// Embedded opinions to train on, at least 1; default 8,000.
     pub train_samples: usize,
-    /// Embedded opinions to test on.
+    /// Embedded opinions to test on, at least 1; default 2,000.
     pub test_samples: usize,
-    /// Parts that texts without a test part of their own are dealt into, for cross-validation.
+    /// Parts that texts without a test part of their own are dealt into, for cross-validation; at
+    /// least 2, default 10.
     pub folds: usize,
-    /// Which of them is the test part, from 0.
+    /// Which of them is the test part, from 0, the default.
     pub fold: usize,
-    /// Share of the training part held out to choose the best epoch, in `[0, 1)`.
+    /// Share of the training part held out to choose the best epoch, in `[0, 1)`; default 0.1.
     pub val_fraction: f64,
-    /// Words that are rarer are unknown.
+    /// Words that are rarer are unknown; default 2.
     pub min_count: usize,
-    /// Words of a text that are read.
+    /// Words of a text that are read, at least 1; default 400.
     pub max_len: usize,
 }
 
