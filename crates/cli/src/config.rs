@@ -213,9 +213,12 @@ fn set(table: &mut Table, keys: &[String], key: &str, value: Value) -> Result<()
 fn flags(args: &SettingArgs) -> Vec<(&'static str, Value)> {
     let text = |value: &Option<String>| value.clone().map(Value::String);
     let number = |value: Option<f64>| value.map(Value::Float);
-    // Beyond i64 there is no TOML integer; such counts fail the range checks anyway.
+    // Beyond i64 there is no TOML integer; a text is refused with the number in the message.
     let count = |value: Option<u64>| {
-        value.map(|value| Value::Integer(i64::try_from(value).unwrap_or(i64::MAX)))
+        value.map(|value| match i64::try_from(value) {
+            Ok(whole) => Value::Integer(whole),
+            Err(_) => Value::String(value.to_string()),
+        })
     };
     let size = |value: Option<usize>| count(value.map(|value| value as u64));
     let all = [

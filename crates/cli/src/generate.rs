@@ -115,13 +115,16 @@ fn make(args: &GenerateArgs, path: &Path, json: bool) -> Result<()> {
         };
         return print(&points.iter().map(line).collect::<String>());
     }
+    if n == 0 {
+        return Err(Usage("-n 0: there is nothing to make; give 1 or more".to_owned()).into());
+    }
     // Classes in turn stand one below the other.
     let columns = match (class, gan.description.config.classes) {
         (None, classes) if gan.is_conditional() => classes,
         _ => (n as f64).sqrt().ceil() as usize,
     };
     let pictures = if args.interpolate {
-        gan.interpolate(n.div_ceil(columns).max(1), columns.max(1), args.seed)?
+        gan.interpolate(n.div_ceil(columns), columns, args.seed)?
     } else {
         gan.pictures(n, class, args.seed)?
     };
@@ -129,7 +132,7 @@ fn make(args: &GenerateArgs, path: &Path, json: bool) -> Result<()> {
         .out
         .clone()
         .unwrap_or_else(|| PathBuf::from("samples.png"));
-    let sheet = contact_sheet(&pictures, columns.max(1))?.enlarge(ENLARGED)?;
+    let sheet = contact_sheet(&pictures, columns)?.enlarge(ENLARGED)?;
     // A file that cannot be written is no damaged data, which have an exit code of their own.
     sheet.save_png(&out).map_err(|error| anyhow!("{error}"))?;
     if json {

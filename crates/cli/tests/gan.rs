@@ -73,7 +73,7 @@ fn points_are_trained_measured_made_and_gone_on_with() {
     let other = mapsto(at, &["generate", "runs/a", "-n", "3", "--seed", "1"]);
     assert_ne!(other.stdout, lines.stdout);
 
-    // In two parts, the second from the middle of an epoch.
+    // A limit that is the whole epoch, and checkpoints between, change nothing.
     let first = ring(
         at,
         "b",

@@ -202,6 +202,8 @@ fn decode(path: &Path) -> image::ImageResult<DynamicImage> {
     let reader = ImageReader::new(file).with_guessed_format()?;
     let mut decoder = reader.into_decoder()?;
     let orientation = decoder.orientation()?;
+    // The decoders leave the size of the whole to whoever allocates it.
+    image::Limits::default().reserve(decoder.total_bytes())?;
     let mut image = DynamicImage::from_decoder(decoder)?;
     image.apply_orientation(orientation);
     Ok(image)

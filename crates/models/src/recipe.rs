@@ -122,7 +122,8 @@ pub struct Report {
     pub steps: u64,
     /// Seconds of this process.
     pub seconds: f64,
-    /// Training samples a second in this process; of a text, tokens.
+    /// Training samples a second in this process, validation and checkpoints included; of a text,
+    /// tokens.
     pub samples_per_second: f64,
     /// Why training ended.
     pub stopped: StopReason,

@@ -301,6 +301,7 @@ fn bad_settings_name_key_value_and_range() {
         ("optim.lr", "nan", "a positive number"),
         ("optim.lr", "inf", "a positive number"),
         ("optim.momentum", "1.0", "in [0, 1)"),
+        ("optim.momentum", "0.5", "0 for adam"),
         ("optim.weight_decay", "-0.1", "0 or more"),
         ("optim.clip_norm", "-1.0", "0 or more"),
         ("optim.clip_norm", "nan", "0 or more"),
@@ -324,6 +325,10 @@ fn bad_settings_name_key_value_and_range() {
         );
         assert!(message.contains(&format!("got {value}")), "{message}");
     }
+    // A step to nothing from the first epoch on would train nothing.
+    let stopped: Settings = toml::from_str("[optim]\nschedule = \"step\"").unwrap();
+    let error = stopped.validate().unwrap_err().to_string();
+    assert!(error.contains("optim.decay must be above 0"), "{error}");
     let watched = "[data]\nval_fraction = 0.2\n[train]\npatience = 3";
     assert!(
         toml::from_str::<Settings>(watched)

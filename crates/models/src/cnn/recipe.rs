@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mapsto_data::{
-    DataLoader, ImageCollate, ImageSet, SetInfo, Split, Subset, describe, digits, open,
+    DataLoader, Dataset, ImageCollate, ImageSet, SetInfo, Split, Subset, describe, digits, open,
     stratified_split,
 };
 use mapsto_nn::{Sequential, Summary, summary};
@@ -179,8 +179,14 @@ fn split(set: ImageSet, settings: &Settings) -> Result<(Subset<ImageSet>, Subset
     }
     let mut parts = stratified_split(set, &labels, &[1.0 - fraction, fraction], seed)?.into_iter();
     match (parts.next(), parts.next()) {
-        (Some(train), Some(validation)) => Ok((train, validation)),
-        _ => Err(Error::Config("the split gave no validation set".to_owned())),
+        (Some(train), Some(validation)) if !train.is_empty() && !validation.is_empty() => {
+            Ok((train, validation))
+        }
+        _ => Err(Error::Config(format!(
+            "data.val_fraction {fraction} of {} pictures leaves one part empty: give more pictures, \
+             or another share",
+            labels.len()
+        ))),
     }
 }
 
@@ -227,6 +233,18 @@ impl CnnPipeline {
                 set.height(),
                 set.width(),
                 set.class_names().len()
+            )));
+        }
+        let (own, others) = (&self.description.class_names, set.class_names());
+        let is_number = |(number, name): (usize, &String)| *name == number.to_string();
+        let named = |names: &[String]| !names.iter().enumerate().all(is_number);
+        if named(own) && named(others) && own[..others.len()] != *others {
+            return Err(Error::Config(format!(
+                "the classes of {} are {}, but the model knows {}: evaluate it on a set of its own \
+                 classes, in their order",
+                data.source,
+                others.join(", "),
+                own.join(", ")
             )));
         }
         let device = parse_device(&settings.train.device)?;

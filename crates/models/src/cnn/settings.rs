@@ -24,7 +24,7 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelSettings {
-    /// `mission`, `lenet5` or `dropout`.
+    /// `mission`, the default, `lenet5` or `dropout`.
     pub preset: String,
 }
 
@@ -34,13 +34,13 @@ pub struct ModelSettings {
 pub struct DataSettings {
     /// `digits` for the embedded digits, or a folder of IDX files.
     pub source: String,
-    /// Embedded digits to train on.
+    /// Embedded digits to train on, at least 1; default 20,000.
     pub train_samples: usize,
-    /// Embedded digits to test on.
+    /// Embedded digits to test on, at least 1; default 4,000.
     pub test_samples: usize,
-    /// Share of the training set held out for validation, in `[0, 1)`; 0 for none.
+    /// Share of the training set held out for validation, in `[0, 1)`; 0, the default, for none.
     pub val_fraction: f64,
-    /// Threads that load ahead; 0 loads in the training thread.
+    /// Threads that load ahead, at most 64; 0 loads in the training thread; default 1.
     pub workers: usize,
 }
 

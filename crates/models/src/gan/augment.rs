@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 pub struct Augment {
     /// Shifts by up to an eighth of the sides; black comes in.
     pub translation: bool,
-    /// Brightness plus up to half of white or black; contrast and, in colour, saturation times up
-    /// to 2.
+    /// Brightness plus up to half of white or black; contrast times 0.5 to 1.5 and, in colour,
+    /// saturation times up to 2.
     pub colour: bool,
     /// A square of half the sides becomes grey.
     pub cutout: bool,

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use mapsto_data::{DataLoader, ImageCollate, ImageSet};
+use mapsto_data::{DataLoader, ImageCollate, ImageSet, Subset};
 use mapsto_nn::{
     Activation, Flatten, Linear, MaxPool2d, Sequential, conv2d, cross_entropy, linear,
 };
@@ -68,14 +68,15 @@ impl Judge {
         })
     }
 
-    /// One that has learned `set`, from `path` if it is there, else trained and stored there.
+    /// One that has learned these pictures, from `path` if it is there, else trained and stored there.
     pub(super) fn of(
-        set: &ImageSet,
+        learned: Subset<ImageSet>,
         collate: &ImageCollate,
         (epochs, seed): (usize, u64),
         device: &Device,
         path: &Path,
     ) -> Result<Self> {
+        let set = learned.dataset();
         let dims = [set.channels(), set.height(), set.width()];
         let judge = Self::new(dims, set.class_names().len(), seed, device)?;
         if path.exists() {
@@ -83,7 +84,7 @@ impl Judge {
             judge.store.load_state_dict(&tensors, true)?;
             return Ok(judge);
         }
-        let loader = DataLoader::new(set.clone(), collate.clone())
+        let loader = DataLoader::new(learned, collate.clone())
             .batch_size(128)?
             .shuffle(true)
             .seed(seed)

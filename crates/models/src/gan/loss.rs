@@ -17,7 +17,7 @@
 //! techniques for training GANs", 2016 (smoothing).
 
 use mapsto_tensor::ops::{Unary, relu, unary};
-use mapsto_tensor::{Result, Tensor};
+use mapsto_tensor::{Result, Tensor, bail};
 use serde::{Deserialize, Serialize};
 
 /// What both players want.
@@ -77,7 +77,7 @@ fn softplus(x: &Tensor) -> Result<Tensor> {
 }
 
 /// How far the discriminator's slope between pairs of a real and a made sample is above 1:
-/// `mean max(0, |r - f| / |x - y| - 1)^2`.
+/// `mean max(0, |r - f| / |x - y| - 1)^2`. Where a score is of several samples, they are one point.
 ///
 /// A bound of the slope is what a Wasserstein discriminator needs. The usual penalty takes the
 /// slope from a gradient, and so needs the gradient of a gradient; between two samples it is a
@@ -87,12 +87,22 @@ fn softplus(x: &Tensor) -> Result<Tensor> {
 /// one-sided bound).
 ///
 /// # Errors
-/// When the batches differ in size.
+/// When the batches differ in size, or there is no score.
 pub fn slope_penalty(
     (real, made): (&Tensor, &Tensor),
     (real_scores, made_scores): (&Tensor, &Tensor),
 ) -> Result<Tensor> {
-    let away = (real.detach() - made.detach())?.flatten_from(1)?;
+    // Packed samples lie one after another; some at the end may be left over.
+    let count = real_scores.dim(0)?;
+    let Some(together) = real.dim(0)?.checked_div(count) else {
+        bail!("slope penalty: no score of {:?} samples", real.shape());
+    };
+    let points = |x: &Tensor| {
+        x.detach()
+            .narrow(0, 0, count * together)?
+            .reshape((count, ()))
+    };
+    let away = (points(real)? - points(made)?)?;
     let away = away.sqr()?.sum(1)?.sqrt()?.maximum(1e-6)?;
     let slope = (real_scores - made_scores)?.abs()?.div(&away)?;
     relu(&(slope - 1.0)?)?.sqr()?.mean_all()
@@ -178,5 +188,23 @@ mod tests {
         };
         assert_eq!(penalty(5.0), 0.0);
         assert!((penalty(-15.0) - 4.0).abs() < 1e-12);
+    }
+
+    /// Two points of the plane with one score are a point of four dimensions.
+    #[test]
+    fn packed_samples_are_one_point() {
+        let (real, made) = (wave((4, 2), 0.2), wave((4, 2), 0.9));
+        let scores = (tensor(&[8.0, -9.0]), tensor(&[0.5, 0.0]));
+        let penalty = |real: &Tensor, made: &Tensor| {
+            let penalty = slope_penalty((real, made), (&scores.0, &scores.1)).unwrap();
+            penalty.to_scalar::<f64>().unwrap()
+        };
+        let joined = |x: &Tensor| x.reshape((2, 4)).unwrap();
+        let packed = penalty(&real, &made);
+        assert!(packed > 0.0);
+        assert_eq!(packed, penalty(&joined(&real), &joined(&made)));
+        // One more is left over, as in packs.
+        let more = |x: &Tensor| Tensor::cat(&[x, &x.narrow(0, 0, 1).unwrap()], 0).unwrap();
+        assert_eq!(penalty(&more(&real), &more(&made)), packed);
     }
 }

@@ -112,7 +112,9 @@ impl Pictures {
         }
         let epochs = self.settings.measure.judge_epochs;
         let by = (epochs, self.settings.train.seed);
-        let judge = Judge::of(&self.train, &self.collate, by, &self.device, path)?;
+        let learned = self.loader.dataset().indices().to_vec();
+        let learned = Subset::new(Arc::clone(&self.train), learned)?;
+        let judge = Judge::of(learned, &self.collate, by, &self.device, path)?;
         let look = |set: &ImageSet, all: &[usize]| {
             let some = drawn(all, REAL, by.1);
             Ok::<_, Error>(judge.look(&self.tensor(set, some)?)?.features)

@@ -198,7 +198,11 @@ impl Source<'_> {
                 .acos();
             for column in 0..columns {
                 let at = column as f64 / columns.saturating_sub(1).max(1) as f64;
-                let share = |at: f64| (at * angle).sin() / angle.sin().max(1e-9);
+                let share = |at: f64| match angle.sin() {
+                    // Of ends in one direction, or opposite ones, there is no circle.
+                    sine if sine < 1e-6 => at,
+                    sine => (at * angle).sin() / sine,
+                };
                 let (first, second) = (share(1.0 - at), share(at));
                 let between = pair[0].iter().zip(&pair[1]);
                 noise.extend(between.map(|(a, b)| first * a + second * b));

@@ -11,7 +11,7 @@ use super::material::{Batches, Material, frame};
 use super::measure::diversity;
 use super::pipeline::{Source, points};
 use super::settings::Settings;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Pixels a side of a plot, and the number that is at its edge.
 const SIDE: usize = 300;
@@ -33,13 +33,18 @@ pub(super) struct Points {
 }
 
 impl Points {
-    pub(super) fn new(settings: &Settings, device: &Device) -> Self {
+    pub(super) fn new(settings: &Settings, device: &Device) -> Result<Self> {
         let mixture = match settings.data.source.as_str() {
             "ring" => Mixture::ring(),
-            _ => Mixture::grid(),
+            "grid" => Mixture::grid(),
+            other => {
+                return Err(Error::Config(format!(
+                    "the model makes points, but {other} holds none: take ring or grid"
+                )));
+            }
         };
         let batch = settings.train.batch_size;
-        Self {
+        Ok(Self {
             name: settings.data.source.clone(),
             mixture,
             batch,
@@ -47,7 +52,7 @@ impl Points {
             seed: settings.train.seed,
             device: device.clone(),
             samples: [settings.measure.epoch_samples, settings.measure.samples],
-        }
+        })
     }
 
     /// Batch `number` of real points, `(n, 2)`.

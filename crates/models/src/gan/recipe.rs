@@ -60,7 +60,7 @@ impl crate::recipe::Recipe for Recipe {
         let device = parse_device(&settings.train.device)?;
         let (material, shape, class_names) = match settings.data.source.as_str() {
             "ring" | "grid" => {
-                let points = Points::new(&settings, &device);
+                let points = Points::new(&settings, &device)?;
                 let name = settings.data.source.clone();
                 (Kind::Points(points), Shape::Points(2), vec![name])
             }
@@ -71,6 +71,12 @@ impl crate::recipe::Recipe for Recipe {
             }
         };
         let config = config(&settings, shape, class_names.len())?;
+        if settings.train.patience > 0 && class_names.len() < 2 {
+            return Err(Error::Config(
+                "train.patience: without classes there is no figure to wait for; set it to 0"
+                    .to_owned(),
+            ));
+        }
         let description = Description {
             kind: Self::NAME.to_owned(),
             config,
@@ -203,7 +209,7 @@ impl GanPipeline {
             store: &self.store,
         };
         if !self.description.config.makes_pictures() {
-            return Points::new(settings, &device).test(&source, run);
+            return Points::new(settings, &device)?.test(&source, run);
         }
         let pictures = Pictures::new(settings, &device)?;
         let classes = pictures.class_names().len();
@@ -235,6 +241,11 @@ fn config(settings: &Settings, shape: Shape, classes: usize) -> Result<GanConfig
             if is_mlp { "pictures" } else { "points" },
             if is_mlp { "dcgan" } else { "ring or grid" },
         )));
+    }
+    if is_mlp && !model.augment.is_empty() {
+        return Err(Error::Config(
+            "model.augment: points cannot be changed like pictures; leave it empty".to_owned(),
+        ));
     }
     if model.condition != Condition::None && classes < 2 {
         return Err(Error::Config(format!(

@@ -277,7 +277,6 @@ impl recipe::Settings for Settings {
             ("data.train_samples", data.train_samples),
             ("data.test_samples", data.test_samples),
             ("optim.critic_steps", optim.critic_steps),
-            ("measure.samples", measure.samples),
             ("measure.judge_epochs", measure.judge_epochs),
         ] {
             at_least_1(key, value)?;
@@ -314,6 +313,27 @@ impl recipe::Settings for Settings {
             "train.batch_size",
             &train.batch_size,
             "at least twice model.pack",
+        )?;
+        let range = "at least 4, of which each has neighbours";
+        check(
+            measure.samples >= 4,
+            "measure.samples",
+            &measure.samples,
+            range,
+        )?;
+        let samples = measure.epoch_samples;
+        check(
+            samples == 0 || samples >= 4,
+            "measure.epoch_samples",
+            &samples,
+            "0 or at least 4",
+        )?;
+        let fits = (8..=128).contains(&data.size) && data.size.is_multiple_of(4);
+        check(
+            fits,
+            "data.size",
+            &data.size,
+            "a multiple of 4 from 8 to 128",
         )?;
         let measured = measure.epoch_samples > 0;
         train.validate(measured, "0 unless measure.epoch_samples is set")

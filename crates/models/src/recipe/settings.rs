@@ -40,24 +40,25 @@ impl Schedule {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimSettings {
-    /// `adam`, `adamw` or `sgd`.
+    /// `adam`, the default, `adamw` or `sgd`.
     pub name: String,
-    /// Learning rate.
+    /// Learning rate, above 0; default 1e-3.
     pub lr: f64,
-    /// Momentum of `sgd`, in `[0, 1)`.
+    /// Momentum of `sgd`, in `[0, 1)`; default 0.
     pub momentum: f64,
-    /// Weight decay: coupled for `adam` and `sgd`, decoupled for `adamw`.
+    /// Weight decay, 0 or more: coupled for `adam` and `sgd`, decoupled for `adamw`; default 0.
     pub weight_decay: f64,
-    /// Largest total norm of the gradients; 0 for no limit.
+    /// Largest total norm of the gradients; 0, the default, for no limit.
     pub clip_norm: f64,
     /// Epochs in which the learning rate grows in a straight line from nearly 0, counted with
-    /// fractions, whatever the schedule.
+    /// fractions, whatever the schedule; default 0.
     pub warmup: f64,
-    /// How the learning rate changes.
+    /// How the learning rate changes; default not at all.
     pub schedule: Schedule,
-    /// Epochs before it does.
+    /// Epochs before it does; default 0.
     pub decay_after: usize,
-    /// Its factor: of each further epoch in `step`, at the end in `linear` and `cosine`.
+    /// Its factor, in `[0, 1]`: of each further epoch in `step`, at the end in `linear` and `cosine`;
+    /// default 0.
     pub decay: f64,
 }
 
@@ -65,21 +66,21 @@ pub struct OptimSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainSettings {
-    /// Passes over the training set.
+    /// Passes over the training set, at least 1; default 5.
     pub epochs: usize,
-    /// Samples a step; of one long text, streams.
+    /// Samples a step, at least 1; of one long text, streams; default 32.
     pub batch_size: usize,
-    /// Fixes initialisation, order, dropout, and the embedded data.
+    /// Fixes initialisation, order, dropout, and the embedded data; default 42.
     pub seed: u64,
-    /// Epochs without improvement on the validation set before the end; 0 for never.
+    /// Epochs without improvement on the validation set before the end; 0, the default, for never.
     pub patience: usize,
-    /// Steps between checkpoints, besides one an epoch; 0 for none.
+    /// Steps between checkpoints, besides one an epoch; 0, the default, for none.
     pub save_every: u64,
-    /// Batches of an epoch to train on; 0 for all.
+    /// Batches of an epoch to train on; 0, the default, for all.
     pub limit_batches: usize,
-    /// `cpu`, `cuda`, `cuda:N`, `metal` or `auto`.
+    /// `cpu`, the default, `cuda`, `cuda:N`, `metal` or `auto`.
     pub device: String,
-    /// Threads for kernels; 0 for one a processor.
+    /// Threads for kernels; 0, the default, for one a processor.
     pub threads: usize,
 }
 
@@ -136,7 +137,17 @@ impl OptimSettings {
         at_least_0("optim.weight_decay", self.weight_decay)?;
         at_least_0("optim.clip_norm", self.clip_norm)?;
         at_least_0("optim.warmup", self.warmup)?;
-        probability("optim.decay", self.decay)
+        probability("optim.decay", self.decay)?;
+        let moved = self.momentum == 0.0 || self.name == "sgd";
+        let range = format!("0 for {}, which has its own", self.name);
+        check(moved, "optim.momentum", &self.momentum, &range)?;
+        let goes_on = self.decay > 0.0 || self.schedule != Schedule::Step;
+        check(
+            goes_on,
+            "optim.decay",
+            &self.decay,
+            "above 0 for the schedule step",
+        )
     }
 }
 

@@ -42,7 +42,15 @@ fn settings_out_of_range_are_named() {
     );
     refused("dcgan", |s| s.optim.beta1 = 1.0, "optim.beta1");
     refused("dcgan", |s| s.optim.critic_steps = 0, "optim.critic_steps");
-    refused("dcgan", |s| s.measure.samples = 0, "measure.samples");
+    for few in [0, 3] {
+        refused("dcgan", |s| s.measure.samples = few, "measure.samples");
+    }
+    refused(
+        "dcgan",
+        |s| s.measure.epoch_samples = 1,
+        "measure.epoch_samples",
+    );
+    refused("dcgan", |s| s.data.size = 1_000_000, "data.size");
     refused(
         "dcgan",
         |s| s.train.batch_size = 301,
