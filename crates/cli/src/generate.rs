@@ -116,7 +116,7 @@ fn make(args: &GenerateArgs, path: &Path, json: bool) -> Result<()> {
         return print(&points.iter().map(line).collect::<String>());
     }
     if n == 0 {
-        return Err(Usage("-n 0: there is nothing to make; give 1 or more".to_owned()).into());
+        return Err(Usage("-n must be at least 1, got 0".to_owned()).into());
     }
     // Classes in turn stand one below the other.
     let columns = match (class, gan.description.config.classes) {

@@ -125,6 +125,10 @@ fn pictures_of_a_class_are_asked_for() {
         ),
         (&["generate", "runs/a", "--prompt", "the"], "--prompt"),
         (&["generate", "runs/a", "-n", "0"], "at least 1"),
+        (
+            &["generate", "runs/a", "-n", "0", "--interpolate"],
+            "at least 1",
+        ),
         (&["eval", "runs/a", "--split", "train"], "no --split"),
     ] {
         let refused = mapsto(at, arguments);

@@ -333,7 +333,7 @@ impl recipe::Settings for Settings {
             fits,
             "data.size",
             &data.size,
-            "a multiple of 4 from 8 to 128",
+            "one of the multiples of 4 from 8 to 128",
         )?;
         let measured = measure.epoch_samples > 0;
         train.validate(measured, "0 unless measure.epoch_samples is set")
