@@ -44,9 +44,9 @@ pub(crate) fn run(args: &TranslateArgs, json: bool) -> Result<ExitCode> {
         translator,
     };
     if args.texts.is_empty() {
-        answers.to_lines(args.file.as_deref())?;
+        answers.lines_of(args.file.as_deref())?;
     } else {
-        answers.to(&args.texts)?;
+        answers.answer(&args.texts)?;
     }
     Ok(if answers.failed {
         ExitCode::from(DATA)
@@ -139,7 +139,7 @@ fn numbered(path: &Path, place: usize) -> PathBuf {
 
 impl Answers<'_> {
     /// The same for the lines of a file, or of standard input.
-    fn to_lines(&mut self, file: Option<&Path>) -> Result<()> {
+    fn lines_of(&mut self, file: Option<&Path>) -> Result<()> {
         let failed = |path: &Path, error| mapsto_data::Error::Io {
             path: path.to_owned(),
             error,
@@ -153,7 +153,7 @@ impl Answers<'_> {
         loop {
             let (texts, error) = lines(&mut reader, self.count == 0);
             let is_end = texts.is_empty();
-            self.to(&texts)?;
+            self.answer(&texts)?;
             match error {
                 Some(error) if error.kind() == ErrorKind::InvalidData => {
                     let what = format!("line {} is not UTF-8 text: convert it", self.count + 1);
@@ -169,7 +169,7 @@ impl Answers<'_> {
 
     /// A line for each text in their order, or for each of its translations if several are asked
     /// for.
-    fn to(&mut self, texts: &[String]) -> Result<()> {
+    fn answer(&mut self, texts: &[String]) -> Result<()> {
         let search = match &self.search {
             // Each text has draws of its own, also in the next lines.
             Search::Sample(config) => Search::Sample(SampleConfig {

@@ -234,7 +234,7 @@ impl recipe::Settings for Settings {
             settings.model.hidden = 1024;
             settings.optim.warmup = 2.0;
             settings.optim.decay_after = 2;
-            settings.train.epochs = 16;
+            settings.train.epochs = 20;
         }
         Ok(settings)
     }
