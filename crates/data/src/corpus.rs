@@ -271,11 +271,11 @@ impl Section {
     /// 90, 5 and 5 % of the lines, or of the tokens if there are few lines; each part with one at
     /// least.
     fn cut(self, path: &Path) -> Result<[Self; 3]> {
-        let mut ends = ends(&self.text, |c| c == '\n');
+        let mut ends = piece_ends(&self.text, |c| c == '\n');
         if ends.len() < 3 {
             ends = match self.unit {
-                Unit::Word => self::ends(&self.text, char::is_whitespace),
-                Unit::Char => self::ends(&self.text, |_| true),
+                Unit::Word => piece_ends(&self.text, char::is_whitespace),
+                Unit::Char => piece_ends(&self.text, |_| true),
             };
         }
         let pieces = ends.len();
@@ -298,7 +298,7 @@ impl Section {
 }
 
 /// Where the pieces of a text end that such characters close, but for pieces of white space alone.
-fn ends(text: &str, closes: impl Fn(char) -> bool) -> Vec<usize> {
+fn piece_ends(text: &str, closes: impl Fn(char) -> bool) -> Vec<usize> {
     let mut end = 0;
     let pieces = text.split_inclusive(closes).map(|piece| {
         end += piece.len();
