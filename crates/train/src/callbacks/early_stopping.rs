@@ -11,8 +11,8 @@ use crate::error::Result;
 /// Ends `fit` after `patience` epochs without improvement.
 ///
 /// However `fit` ends, the weights that were measured in the best epoch, averaged ones among them,
-/// are put back at its end (Keras' `restore_best_weights`). A resumed run remembers them, and one whose patience was spent stays
-/// stopped: `fit` trains no further epoch.
+/// are put back at its end (Keras' `restore_best_weights`). A resumed run remembers them, and one
+/// whose patience was spent stays stopped: `fit` trains no further epoch.
 #[derive(Debug, Clone)]
 pub struct EarlyStopping {
     monitor: Monitor,
