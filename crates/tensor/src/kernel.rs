@@ -9,15 +9,25 @@ use std::ops::Range;
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType, bail};
 use rayon::prelude::*;
 
+use crate::gemm::Blocked;
 pub(crate) use crate::gemm::{Mat, Spread, gemm, product};
 use crate::math::Parts;
 use crate::micro_kernel::Panelled;
 use crate::room::Kept;
 pub(crate) use crate::room::Room;
+use crate::turn::Turned;
 
 /// The element types with CPU kernels of our own: `f32` and `f64`.
 pub trait Float:
-    WithDType + num_traits::Float + Default + std::iter::Sum + Parts + Kept + Panelled
+    WithDType
+    + num_traits::Float
+    + Default
+    + std::iter::Sum
+    + Parts
+    + Kept
+    + Panelled
+    + Blocked
+    + Turned
 {
 }
 

@@ -7,16 +7,17 @@ use std::array::from_fn;
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// Rows whose sums are in registers at a time.
+/// Rows of a tile, whose sums are in registers at a time.
 pub(crate) const TALL: usize = 6;
 
-/// Rows of a panel that are multiplied at a time, few enough for the nearest cache.
-const DEEP: usize = 128;
+/// Registers of a panel that are multiplied at a time, few enough for the nearest cache.
+const DEEP: usize = 512;
 
 /// What products in panels need of a float type; only `f32` and `f64` have it.
 pub trait Panelled: Sized + Copy + 'static {
-    /// Columns that a register of this processor holds, and how many registers a panel's row.
-    fn lanes() -> (usize, usize);
+    /// Columns that a register of this processor holds, and how many registers a panel's row: in
+    /// general, and where left factors come in rows.
+    fn lanes() -> (usize, [usize; 2]);
 
     /// `out = left · panel`, or `out += left · panel` if `more`, of a panel with rows of so many
     /// registers; `out` is as wide.
@@ -49,11 +50,18 @@ pub enum Left<'a, T> {
 }
 
 /// Operations of whole registers.
-trait Lanes<S: Simd>: Copy + Default {
+pub(crate) trait Lanes<S: Simd>:
+    num_traits::One + std::ops::Add<Output = Self> + Copy + Default
+{
+    /// A register.
     type V: Copy;
+    /// As many whole registers as there are.
     fn of(values: &[Self]) -> &[Self::V];
+    /// The same, to be written.
     fn of_mut(values: &mut [Self]) -> &mut [Self::V];
+    /// A register of one value.
     fn splat(simd: S, value: Self) -> Self::V;
+    /// `a b + c`, rounded once.
     fn mul_add(simd: S, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
 }
 
@@ -75,13 +83,23 @@ const fn registers<S: Simd>() -> usize {
     }
 }
 
+/// Rows and registers of the tile of sums that takes the fewest instructions around its multiply-adds.
+/// On AVX-512, 8 rows of 3 registers are a tenth quicker than 6 of 4, and a part of a panel stays in
+/// the nearest cache for more of the inner dimension.
+pub(crate) const fn tallest<S: Simd>() -> (usize, usize) {
+    match size_of::<S::f32s>() {
+        16 | 64 => (8, 3),
+        _ => (TALL, 2),
+    }
+}
+
 impl WithSimd for Width {
-    type Output = (usize, usize);
+    type Output = (usize, [usize; 2]);
 
     /// In bytes, and how many of them.
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> (usize, usize) {
-        (size_of::<S::f32s>(), registers::<S>())
+    fn with_simd<S: Simd>(self, _: S) -> (usize, [usize; 2]) {
+        (size_of::<S::f32s>(), [registers::<S>(), tallest::<S>().1])
     }
 }
 
@@ -108,21 +126,28 @@ impl<T> Product<'_, T> {
         let panel = T::of(self.panel).as_chunks::<N>().0;
         let out = T::of_mut(self.out).as_chunks_mut::<N>().0;
         // As many rows in every tile as can be.
+        let even = |most| out.len().div_ceil(out.len().div_ceil(most).max(1)).max(1);
         let tall = match self.left {
-            Left::Rows(..) | Left::Lookup { .. } => {
-                out.len().div_ceil(out.len().div_ceil(TALL).max(1)).max(1)
-            }
+            Left::Rows(..) if taller::<S, N>() => even(tallest::<S>().0),
+            Left::Rows(..) | Left::Lookup { .. } => even(TALL),
             Left::Tiles(_) => TALL,
         };
-        for (part, rows) in panel.chunks(DEEP).enumerate() {
+        let deep = DEEP / N;
+        for (part, rows) in panel.chunks(deep).enumerate() {
             let place = Place {
-                first: part * DEEP,
+                first: part * deep,
                 depth: panel.len(),
                 fresh: part == 0 && !self.more,
             };
             for (tile, out) in out.chunks_mut(tall).enumerate() {
                 let row = tile * tall;
                 match out.len() {
+                    8 if taller::<S, N>() => {
+                        tile_of::<S, T, 8, N>(simd, out, self.left, rows, row, place)
+                    }
+                    7 if taller::<S, N>() => {
+                        tile_of::<S, T, 7, N>(simd, out, self.left, rows, row, place)
+                    }
                     1 => tile_of::<S, T, 1, N>(simd, out, self.left, rows, row, place),
                     2 => tile_of::<S, T, 2, N>(simd, out, self.left, rows, row, place),
                     3 => tile_of::<S, T, 3, N>(simd, out, self.left, rows, row, place),
@@ -133,6 +158,11 @@ impl<T> Product<'_, T> {
             }
         }
     }
+}
+
+/// Whether the sums of more than [`TALL`] rows of so many registers find room.
+const fn taller<S: Simd, const N: usize>() -> bool {
+    tallest::<S>().0 > TALL && N <= tallest::<S>().1
 }
 
 /// Which part of the inner dimension a tile is multiplied by.
@@ -161,14 +191,7 @@ fn tile_of<S: Simd, T: Lanes<S>, const R: usize, const N: usize>(
                 let first = (row + r) * stride + place.first;
                 &left[first..first + panel.len()]
             });
-            sums::<S, T, R, N>(
-                simd,
-                out,
-                #[inline(always)]
-                |r, k| rows[r][k],
-                panel,
-                place.fresh,
-            );
+            sums_of_rows::<S, T, R, N>(simd, out, rows, panel, place.fresh);
         }
         Left::Tiles(left) => {
             let left = &left[row * place.depth + place.first * R..][..panel.len() * R];
@@ -198,6 +221,45 @@ fn tile_of<S: Simd, T: Lanes<S>, const R: usize, const N: usize>(
             );
         }
     }
+}
+
+/// As [`sums`] of the columns of these rows; with four columns at a time there is less to count
+/// between the multiply-adds.
+#[inline(always)]
+#[allow(
+    clippy::needless_range_loop,
+    reason = "with iterators the sums do not stay in registers"
+)]
+fn sums_of_rows<S: Simd, T: Lanes<S>, const R: usize, const N: usize>(
+    simd: S,
+    out: &mut [[T::V; N]],
+    rows: [&[T]; R],
+    panel: &[[T::V; N]],
+    fresh: bool,
+) {
+    let zero = [T::splat(simd, T::default()); N];
+    let mut sums: [[T::V; N]; R] = from_fn(|r| if fresh { zero } else { out[r] });
+    let (fours, rest) = panel.as_chunks::<4>();
+    let lefts: [&[[T; 4]]; R] = from_fn(|r| &rows[r].as_chunks::<4>().0[..fours.len()]);
+    for (i, four) in fours.iter().enumerate() {
+        for k in 0..4 {
+            for r in 0..R {
+                let left = T::splat(simd, lefts[r][i][k]);
+                for j in 0..N {
+                    sums[r][j] = T::mul_add(simd, left, four[k][j], sums[r][j]);
+                }
+            }
+        }
+    }
+    for (i, row) in rest.iter().enumerate() {
+        for r in 0..R {
+            let left = T::splat(simd, rows[r][4 * fours.len() + i]);
+            for j in 0..N {
+                sums[r][j] = T::mul_add(simd, left, row[j], sums[r][j]);
+            }
+        }
+    }
+    out[..R].copy_from_slice(&sums);
 }
 
 /// Adds the products of the columns of `left`, which gives an element by row and column, with the rows
@@ -259,7 +321,7 @@ macro_rules! panelled {
         }
 
         impl Panelled for $T {
-            fn lanes() -> (usize, usize) {
+            fn lanes() -> (usize, [usize; 2]) {
                 let (bytes, registers) = Arch::new().dispatch(Width);
                 (bytes / size_of::<Self>(), registers)
             }

@@ -35,12 +35,21 @@ const SMALL: usize = 1 << 18;
 impl Panels {
     /// Those of a matrix of at least a row.
     pub(crate) fn new<T: Float>(rows: usize, cols: usize) -> Self {
-        let (lanes, registers) = T::lanes();
+        let (lanes, [registers, _]) = T::lanes();
         Self {
             rows,
             cols,
             lanes,
             width: lanes * registers,
+        }
+    }
+
+    /// The same where left factors come in rows: narrower panels, and the sums of more rows at a time.
+    pub(crate) fn of_rows<T: Float>(rows: usize, cols: usize) -> Self {
+        let (lanes, [_, registers]) = T::lanes();
+        Self {
+            width: lanes * registers,
+            ..Self::new::<T>(rows, cols)
         }
     }
 
@@ -232,16 +241,20 @@ mod tests {
     /// Last panels of all widths, tiles of all heights, and more rows than are multiplied at a time.
     #[test]
     fn products_are_those_of_the_definition_whatever_the_layout_and_the_threads() {
-        for (m, k, n) in [
+        let sizes = [
             (1, 3, 5),
             (7, 130, 33),
             (50, 140, 64),
             (11, 300, 117),
             (100, 20, 70),
-        ] {
+        ];
+        let both = [Panels::new::<f64>, Panels::of_rows::<f64>];
+        for ((m, k, n), new) in sizes
+            .into_iter()
+            .flat_map(|size| both.map(|new| (size, new)))
+        {
             let (a, b) = (values(m * k, 0.7), values(k * n, 1.3));
-            let panels = Panels::new::<f64>(k, n);
-            let out = Panels::new::<f64>(m, n);
+            let (panels, out) = (new(k, n), new(m, n));
             let mut data = vec![f64::NAN; panels.len()];
             b.chunks_exact(n)
                 .enumerate()

@@ -16,8 +16,8 @@ use candle_core::{
 };
 use rayon::prelude::*;
 
-use super::constant;
 use super::softmax::{self, max_and_log_sum, rows_a_task};
+use super::{constant, linear};
 use crate::kernel::{Float, dispatch, has_kernel, slice, sum, wide, with_slice};
 use crate::math::exp;
 use crate::tape;
@@ -157,11 +157,31 @@ impl Rows {
 
     /// The loss of each row `(N)`, and its maximum and logarithm of the sum `(N, 2)`.
     pub(super) fn losses<T: Float>(&self, logits: &[T]) -> (Vec<T>, Vec<T>) {
-        let rows = logits.len() / self.classes.max(1);
-        let (mut loss, mut kept) = (vec![T::default(); rows], vec![T::default(); rows * 2]);
+        self.losses_of(logits.par_chunks(self.classes.max(1)))
+    }
+
+    /// The same after `bias` is added to each row, while the row is in a cache.
+    pub(super) fn losses_with_bias<T: Float>(
+        &self,
+        logits: &mut [T],
+        bias: &[T],
+    ) -> (Vec<T>, Vec<T>) {
+        let rows = logits.par_chunks_mut(self.classes.max(1));
+        self.losses_of(rows.map(|row| {
+            linear::add_bias(row, bias);
+            &*row
+        }))
+    }
+
+    fn losses_of<'a, T: Float>(
+        &self,
+        rows: impl IndexedParallelIterator<Item = &'a [T]>,
+    ) -> (Vec<T>, Vec<T>) {
+        let count = rows.len();
+        let (mut loss, mut kept) = (vec![T::default(); count], vec![T::default(); count * 2]);
         loss.par_iter_mut()
             .zip(kept.par_chunks_mut(2))
-            .zip(logits.par_chunks(self.classes.max(1)))
+            .zip(rows)
             .enumerate()
             .with_min_len(rows_a_task(self.classes))
             .for_each(|(row, ((loss, kept), x))| *loss = self.loss(row, x, kept));

@@ -89,18 +89,21 @@ pub(super) fn forward<T: Float>(
     if let Some(bias) = bias {
         let rows_a_task = (CHUNK / out.max(1)).max(1);
         let tasks = y.par_chunks_mut((rows_a_task * out).max(1));
-        tasks.for_each(|rows| {
-            wide(
-                #[inline(always)]
-                || {
-                    for row in rows.chunks_exact_mut(out.max(1)) {
-                        row.iter_mut().zip(bias).for_each(|(y, &b)| *y += b);
-                    }
-                },
-            );
-        });
+        tasks.for_each(|rows| add_bias(rows, bias));
     }
     y
+}
+
+/// Adds `bias` to each row.
+pub(super) fn add_bias<T: Float>(rows: &mut [T], bias: &[T]) {
+    wide(
+        #[inline(always)]
+        || {
+            for row in rows.chunks_exact_mut(bias.len().max(1)) {
+                row.iter_mut().zip(bias).for_each(|(y, &b)| *y += b);
+            }
+        },
+    );
 }
 
 /// Gradients of input and weight, where they are needed and not handed over.

@@ -67,8 +67,11 @@ impl LinearCrossEntropy {
         dispatch!(x.dtype(), "linear_cross_entropy", T => {
             let bias = bias.map(|(bias, layout)| slice::<T>(bias, layout)).transpose()?;
             let (x, weight) = (slice::<T>(x, x_layout)?, slice::<T>(weight, weight_layout)?);
-            let logits = linear::forward(x, weight, bias, (rows, classes, input));
-            let (loss, kept) = self.rows.losses(&logits);
+            let mut logits = linear::forward(x, weight, None, (rows, classes, input));
+            let (loss, kept) = match bias {
+                Some(bias) => self.rows.losses_with_bias(&mut logits, bias),
+                None => self.rows.losses(&logits),
+            };
             *self.kept.lock().unwrap_or_else(PoisonError::into_inner) =
                 Some((owned(logits), owned(kept)));
             Ok((owned(loss), rows.into()))

@@ -34,9 +34,9 @@ impl<'a, T: Float> Products<'a, T> {
         left: usize,
         count: usize,
     ) -> Self {
-        let sizes = Panels::new::<T>(rows, cols);
+        let sizes = Panels::of_rows::<T>(rows, cols);
         let factor = if count > 1 && rows > 0 {
-            let products = zeros(Panels::new::<T>(left, cols).len() + ALIGNED);
+            let products = zeros(Panels::of_rows::<T>(left, cols).len() + ALIGNED);
             Factor::Panels(panels(matrix, sizes, turn), products)
         } else if turn {
             Factor::AsIs(Mat::new(matrix, cols, rows).t())
@@ -53,7 +53,7 @@ impl<'a, T: Float> Products<'a, T> {
             Factor::Panels(data, products) => (data, products),
         };
         let cols = self.sizes.cols;
-        let of_product = Panels::new::<T>(c.len() / cols, cols);
+        let of_product = Panels::of_rows::<T>(c.len() / cols, cols);
         let data = &data[aligned(data, self.sizes.len())];
         let place = aligned(products, of_product.len());
         let products = &mut products[place];
@@ -83,7 +83,7 @@ fn panels<T: Float>(matrix: &[T], sizes: Panels, turn: bool) -> Vec<T> {
     let panels = data[place].par_chunks_mut(sizes.panel()).enumerate();
     panels.for_each(|(index, panel)| {
         let (first, count) = sizes.columns(index);
-        let sizes = Panels::new::<T>(rows, count);
+        let sizes = Panels::of_rows::<T>(rows, count);
         sizes.lay(panel, 0, &matrix[first * strides.1..], strides, rows);
     });
     data

@@ -1,7 +1,11 @@
-//! Products of matrices, all of them through the gemm crate.
+//! Products of matrices: large ones in [`blocks`] of our own, the others by the gemm crate.
 //!
 //! The bits of a product do not depend on the number of threads.
 
+mod block_kernel;
+mod blocks;
+
+pub(crate) use block_kernel::Blocked;
 use rayon::prelude::*;
 
 use crate::kernel::Float;
@@ -51,12 +55,16 @@ impl<'a, T> Mat<'a, T> {
         (self.data, self.row_stride)
     }
 
-    /// `rows` rows from `first` on.
-    fn below(self, first: usize, rows: usize) -> Self {
-        assert!(first + rows <= self.rows, "rows beyond the matrix");
+    /// So many rows and columns from `(row, col)` on.
+    fn part(self, (row, col): (usize, usize), (rows, cols): (usize, usize)) -> Self {
+        assert!(
+            row + rows <= self.rows && col + cols <= self.cols,
+            "part beyond the matrix"
+        );
         Self {
-            data: &self.data[first * self.row_stride..],
+            data: &self.data[row * self.row_stride + col * self.col_stride..],
             rows,
+            cols,
             ..self
         }
     }
@@ -163,6 +171,10 @@ unsafe fn gemm_into<T: Float>(
         }
         return;
     }
+    if spread == Spread::Pool && blocks::pays::<T>(m, n, k) {
+        // SAFETY: the caller's promise.
+        return unsafe { blocks::product_into(c, a, b, accumulate) };
+    }
     let parallelism = if spread == Spread::Here || m * n * k <= SMALL_GEMM {
         gemm::Parallelism::None
     } else if a.col_stride != 1 && m * k > 8 * TALL {
@@ -170,7 +182,7 @@ unsafe fn gemm_into<T: Float>(
         let c = Address(c);
         return (0..m.div_ceil(rows)).into_par_iter().for_each(|block| {
             let first = block * rows;
-            let a = a.below(first, rows.min(m - first));
+            let a = a.part((first, 0), (rows.min(m - first), k));
             // SAFETY: the blocks are apart from each other, and inside the whole.
             unsafe { gemm_into(c.row(first * n), a, b, accumulate, Spread::Here) };
         });
@@ -207,6 +219,8 @@ unsafe fn gemm_into<T: Float>(
 
 #[cfg(test)]
 mod tests {
+    use candle_core::WithDType;
+
     use super::*;
     use crate::testing::values;
 
@@ -250,6 +264,48 @@ mod tests {
         }
     }
 
+    /// Both factors as they are and turned; with tiles, panels and parts that are not full.
+    fn check_blocks<T: Float>(tolerance: f64) {
+        let wide = |value: &T| WithDType::to_f64(*value);
+        for (m, n, k) in [(7, 50, 150), (40, 130, 5), (401, 97, 299), (9, 1, 1)] {
+            let [a, b] = [values(m * k, 0.7), values(k * n, 1.3)]
+                .map(|values| values.into_iter().map(T::from_f64).collect::<Vec<T>>());
+            let turned = |values: &[T], (rows, cols): (usize, usize)| -> Vec<T> {
+                let places = 0..rows * cols;
+                places.map(|i| values[i % rows * cols + i / rows]).collect()
+            };
+            let (at, bt) = (turned(&a, (m, k)), turned(&b, (k, n)));
+            let expected: Vec<f64> = (0..m * n)
+                .map(|i| {
+                    let terms = (0..k).map(|l| (&a[i / n * k + l], &b[l * n + i % n]));
+                    terms.map(|(a, b)| wide(a) * wide(b)).sum()
+                })
+                .collect();
+            for a in [Mat::new(&a, m, k), Mat::new(&at, k, m).t()] {
+                for b in [Mat::new(&b, k, n), Mat::new(&bt, n, k).t()] {
+                    let mut c = vec![T::nan(); m * n];
+                    for (accumulate, factor) in [(false, 1.0), (true, 2.0)] {
+                        // SAFETY: c has as many elements.
+                        #[allow(unsafe_code)]
+                        unsafe {
+                            blocks::product_into(c.as_mut_ptr(), a, b, accumulate);
+                        }
+                        for (c, e) in c.iter().zip(&expected) {
+                            let far = (wide(c) - factor * e).abs();
+                            assert!(far < tolerance, "{m} {n} {k}: {e}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_give_the_product_whatever_the_layout() {
+        check_blocks::<f64>(1e-11);
+        check_blocks::<f32>(1e-3);
+    }
+
     #[test]
     fn tall_turned_products_are_made_of_blocks() {
         let (m, n, k) = (1001, 3, 4300);
@@ -286,6 +342,7 @@ mod tests {
             (32, 128, 5408),
             (10, 33, 129),
             (1000, 20, 4300),
+            (800, 700, 300),
         ] {
             let a: Vec<f32> = (0..m * k).map(|i| (i as f32 * 0.37).sin()).collect();
             let b: Vec<f32> = (0..k * n).map(|i| (i as f32 * 0.11).cos()).collect();
