@@ -18,7 +18,7 @@ use crate::turn::turn;
 /// Bytes of the sums of a block: half of what a core's own cache commonly holds.
 const SUMS: usize = 1 << 20;
 
-/// Bytes of a part of a panel: more than half of the nearest cache.
+/// Bytes of a part of a panel, more or less: more than half of the nearest cache.
 const PANEL: usize = 27 << 10;
 
 /// Rows of a block at most. Fewer make the panels, which each block lays anew, dearer.
@@ -56,7 +56,10 @@ impl Plan {
             let tasks = (blocks * groups).next_multiple_of(threads);
             groups = tasks.div_ceil(blocks).min(panels);
         }
-        let depth = even(k, PANEL / size_of::<T>() / width).next_multiple_of(4);
+        // Parts as many as come nearest to the size: one more costs a pass over all sums.
+        let most = PANEL / size_of::<T>() / width;
+        let parts = ((k + most / 2) / most).max(1);
+        let depth = k.div_ceil(parts).next_multiple_of(4);
         Self {
             rows,
             cols: panels.div_ceil(groups) * width,

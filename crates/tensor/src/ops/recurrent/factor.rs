@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use crate::kernel::{Float, Mat, Spread, gemm, zeros};
+use crate::kernel::{Float, Mat, Spread, add_rows, gemm, zeros};
 use crate::micro_kernel::Left;
 use crate::panels::Panels;
 use crate::room::{ALIGNED, aligned};
@@ -14,14 +14,16 @@ use crate::room::{ALIGNED, aligned};
 enum Factor<'a, T> {
     /// Of one product only.
     AsIs(Mat<'a, T>),
-    /// Panel by panel; and room for the products of the panels.
-    Panels(Vec<T>, Vec<T>),
+    /// Panel by panel.
+    Panels(Vec<T>),
 }
 
-/// [`Factor`] and its sizes.
+/// [`Factor`], its sizes, and the last product: row by row, or panel by panel as the factor is.
 pub(super) struct Products<'a, T> {
     factor: Factor<'a, T>,
     sizes: Panels,
+    last: Vec<T>,
+    of_last: Panels,
 }
 
 impl<'a, T: Float> Products<'a, T> {
@@ -35,42 +37,60 @@ impl<'a, T: Float> Products<'a, T> {
         count: usize,
     ) -> Self {
         let sizes = Panels::of_rows::<T>(rows, cols);
+        let of_last = Panels::of_rows::<T>(left, cols);
         let factor = if count > 1 && rows > 0 {
-            let products = zeros(Panels::of_rows::<T>(left, cols).len() + ALIGNED);
-            Factor::Panels(panels(matrix, sizes, turn), products)
+            Factor::Panels(panels(matrix, sizes, turn))
         } else if turn {
             Factor::AsIs(Mat::new(matrix, cols, rows).t())
         } else {
             Factor::AsIs(Mat::new(matrix, rows, cols))
         };
-        Self { factor, sizes }
+        Self {
+            factor,
+            sizes,
+            last: zeros(of_last.len() + ALIGNED),
+            of_last,
+        }
+    }
+
+    /// Makes `left · matrix`, for [`Products::add_row`].
+    pub(super) fn multiply(&mut self, left: Mat<'_, T>) {
+        match &self.factor {
+            Factor::AsIs(matrix) => gemm(&mut self.last, left, *matrix, false, Spread::Pool),
+            Factor::Panels(data) => {
+                let data = &data[aligned(data, self.sizes.len())];
+                let place = aligned(&self.last, self.of_last.len());
+                let out = (&mut self.last[place], self.of_last.rows);
+                let (rows, stride) = left.in_rows();
+                let left = Left::Rows(rows, stride);
+                self.sizes.product(out, left, data, false, Spread::Pool);
+            }
+        }
+    }
+
+    /// Adds a row of the last product.
+    pub(super) fn add_row(&self, row: usize, to: &mut [T]) {
+        let cols = self.sizes.cols;
+        if matches!(self.factor, Factor::AsIs(_)) {
+            return add_rows(to, &self.last[row * cols..][..cols]);
+        }
+        let last = &self.last[aligned(&self.last, self.of_last.len())];
+        let pieces = self.of_last.row(last, row);
+        for (to, piece) in to.chunks_mut(self.of_last.width()).zip(pieces) {
+            to.iter_mut()
+                .zip(piece)
+                .for_each(|(to, &value)| *to += value);
+        }
     }
 
     /// `c = left · matrix`, or `c += left · matrix` if `accumulate`.
     pub(super) fn product(&mut self, c: &mut [T], left: Mat<'_, T>, accumulate: bool) {
-        let (data, products) = match &mut self.factor {
-            Factor::AsIs(matrix) => return gemm(c, left, *matrix, accumulate, Spread::Pool),
-            Factor::Panels(data, products) => (data, products),
-        };
-        let cols = self.sizes.cols;
-        let of_product = Panels::of_rows::<T>(c.len() / cols, cols);
-        let data = &data[aligned(data, self.sizes.len())];
-        let place = aligned(products, of_product.len());
-        let products = &mut products[place];
-        let out = (&mut *products, of_product.rows);
-        let (rows, stride) = left.in_rows();
-        self.sizes
-            .product(out, Left::Rows(rows, stride), data, false, Spread::Pool);
-        for (row, c) in c.chunks_exact_mut(cols).enumerate() {
-            let pieces = of_product.row(products, row);
-            for (c, piece) in c.chunks_mut(of_product.width()).zip(pieces) {
-                if accumulate {
-                    c.iter_mut().zip(piece).for_each(|(c, &p)| *c += p);
-                } else {
-                    c.copy_from_slice(&piece[..c.len()]);
-                }
-            }
+        self.multiply(left);
+        if !accumulate {
+            c.fill(T::zero());
         }
+        let rows = c.chunks_exact_mut(self.sizes.cols.max(1));
+        rows.enumerate().for_each(|(row, c)| self.add_row(row, c));
     }
 }
 

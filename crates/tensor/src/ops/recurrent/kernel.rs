@@ -45,16 +45,12 @@ pub(super) fn forward<T: Float, C: Cell>(
     let mut kept = zeros(if keep { sizes.steps } else { 1 } * block);
     let mut y = zeros((sizes.steps + C::STATES) * units);
     for step in order.walk(sizes.steps) {
-        let has_bias = !bias.is_empty();
-        if has_bias {
-            let rows = product.chunks_exact_mut(width);
-            rows.for_each(|row| row.copy_from_slice(bias));
-        }
-        let before = Mat::new(&h, batch, hidden);
-        weight.product(&mut product, before, has_bias);
-        let all = Step {
+        weight.multiply(Mat::new(&h, batch, hidden));
+        let all = Rows {
             x: &x[step * batch * width..][..batch * width],
-            product: &product,
+            product: &mut product,
+            weight: &weight,
+            bias,
             h: &mut h,
             c: &mut c,
             kept: &mut kept[if keep { step } else { 0 } * block..][..block],
@@ -71,11 +67,27 @@ pub(super) fn forward<T: Float, C: Cell>(
     (y, kept)
 }
 
-/// A step of the rows that take it; `y` of the others stays 0.
+/// What a step of all rows takes.
+pub(super) struct Rows<'a, T> {
+    /// The input's part of the gates.
+    pub(super) x: &'a [T],
+    /// Room for the state's part of the gates.
+    pub(super) product: &'a mut [T],
+    /// Its product has been made.
+    pub(super) weight: &'a Products<'a, T>,
+    /// Of the state's part; may be empty.
+    pub(super) bias: &'a [T],
+    pub(super) h: &'a mut [T],
+    pub(super) c: &'a mut [T],
+    pub(super) kept: &'a mut [T],
+}
+
+/// A step of the rows that take it; `y` of the others stays 0. A row's part of the product is put
+/// together by the task that needs it.
 pub(super) fn take_step<T: Float, C: Cell>(
     cell: C,
     hidden: usize,
-    all: Step<'_, T>,
+    all: Rows<'_, T>,
     y: &mut [T],
     takes: impl Fn(usize) -> bool + Sync,
 ) {
@@ -86,12 +98,22 @@ pub(super) fn take_step<T: Float, C: Cell>(
         .zip(all.c.par_chunks_mut(hidden));
     states
         .zip(all.kept.par_chunks_mut(kept_width))
-        .zip(all.x.par_chunks(width).zip(all.product.par_chunks(width)))
+        .zip(
+            all.x
+                .par_chunks(width)
+                .zip(all.product.par_chunks_mut(width)),
+        )
         .zip(y.par_chunks_mut(hidden))
         .with_min_len(rows_a_task(hidden))
         .enumerate()
         .filter(|&(row, _)| takes(row))
-        .for_each(|(_, ((((h, c), kept), (x, product)), y))| {
+        .for_each(|(row, ((((h, c), kept), (x, product)), y))| {
+            if all.bias.is_empty() {
+                product.fill(T::zero());
+            } else {
+                product.copy_from_slice(all.bias);
+            }
+            all.weight.add_row(row, product);
             wide(
                 #[inline(always)]
                 || {

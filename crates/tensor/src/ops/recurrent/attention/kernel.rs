@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::super::cell::{Cell, Step};
+use super::super::cell::Cell;
 use super::super::factor::Products;
-use super::super::kernel::{both, take_step};
+use super::super::kernel::{Rows, both, take_step};
 use super::Look;
 use super::row::{Coverage, Memory, Question, add, look};
 use crate::kernel::{Float, Mat, zeros};
@@ -178,12 +178,12 @@ pub(super) fn forward<T: Float, C: Cell>(
         };
         x.copy_from_slice(&gates[step * batch * width..][..batch * width]);
         of_context.product(&mut x, Mat::new(context, batch, sizes.context), true);
-        let rows = product.chunks_exact_mut(width);
-        rows.for_each(|row| row.copy_from_slice(rest.bias));
-        of_state.product(&mut product, Mat::new(&h, batch, hidden), true);
-        let all = Step {
+        of_state.multiply(Mat::new(&h, batch, hidden));
+        let all = Rows {
             x: &x,
-            product: &product,
+            product: &mut product,
+            weight: &of_state,
+            bias: rest.bias,
             h: &mut h,
             c: &mut c,
             kept: &mut kept[if keep { step * block } else { 0 }..][..block],
