@@ -81,7 +81,8 @@ impl<'a, T> Mat<'a, T> {
     }
 }
 
-/// Who works on a [`gemm`]: this thread, or the pool. The bits are the same.
+/// Who works on a [`gemm`]: this thread, or the pool, of however many threads. Large products of a pool
+/// are made in blocks, which round otherwise than those of this thread.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Spread {
     Here,
