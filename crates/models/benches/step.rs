@@ -1,9 +1,9 @@
 //! Whole training steps as a recipe makes them: loading, forward, loss, backward, update, metrics.
 //! `mission`: the CNN entry's first network. `language`: LSTMs of Zaremba's small and medium sizes
-//! over 10,000 words, without dropout and clipping; `zaremba`: with them. `translate`: the attention translator of
-//! Multi30k, 64 pairs of 15 words over a joint vocabulary of 8,000; `luong`: with attention after the
-//! decoder, two vocabularies, and no dropout. Two steps come before those that are timed: the first
-//! audits its gradients, and both ask the system for memory that the others use again.
+//! over 10,000 words, without dropout and clipping; `zaremba`: with them. `translate`: the attention
+//! translator of Multi30k, 64 pairs of 15 words over a joint vocabulary of 8,000; `luong`: with
+//! attention after the decoder, two vocabularies, and no dropout. Two steps come before those that are
+//! timed: the first audits its gradients, and both ask the system for memory that the others use again.
 #![allow(
     clippy::unwrap_used,
     reason = "a benchmark that fails has nothing to measure"

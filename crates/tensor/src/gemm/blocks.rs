@@ -24,10 +24,15 @@ const PANEL: usize = 27 << 10;
 /// Rows of a block at most. Fewer make the panels, which each block lays anew, dearer.
 const ROWS: usize = 384;
 
-/// Whether a product of these sizes is large enough.
+/// Bytes of the registers for which blocks were measured, AVX-512's; with others, the gemm crate makes
+/// all products.
+const REGISTER: usize = 64;
+
+/// Whether a product of these sizes is large enough, on this processor.
 pub(super) fn pays<T: Float>(m: usize, n: usize, k: usize) -> bool {
-    let [_, width, _] = T::tile();
-    m >= 96 && n >= 2 * width && k >= 64 && m * n * k >= 1 << 22
+    let [_, width, lanes] = T::tile();
+    let large = m >= 96 && n >= 2 * width && k >= 64 && m * n * k >= 1 << 22;
+    large && lanes * size_of::<T>() == REGISTER
 }
 
 /// How a product is divided.
@@ -222,10 +227,8 @@ fn lay_pairs<T: Float, const R: usize>(to: &mut [T], matrix: Mat<'_, T>) -> usiz
                 let (one, two) = (one.as_chunks_mut::<R>().0, two.as_chunks_mut::<R>().0);
                 for (col, (one, two)) in one.iter_mut().zip(two).enumerate() {
                     let from = &from[col * matrix.col_stride..][..2 * R];
-                    let [first, second] = from.as_chunks::<R>().0 else {
-                        unreachable!("twice as many elements are two arrays")
-                    };
-                    (*one, *two) = (*first, *second);
+                    one.copy_from_slice(&from[..R]);
+                    two.copy_from_slice(&from[R..]);
                 }
             }
         },

@@ -1,4 +1,5 @@
-//! Products of matrices: large ones in [`blocks`] of our own, the others by the gemm crate.
+//! Products of matrices: large ones in [`blocks`] of our own where registers are AVX-512's, the others
+//! by the gemm crate.
 //!
 //! The bits of a product do not depend on the number of threads.
 
