@@ -5,6 +5,7 @@
 //! Time: half a minute on two cores. `STEPS` limits the windows of an epoch.
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 
+use anyhow::Context as _;
 use mapsto_data::{Bptt, Corpus, Section, Unit, Vocab, VocabConfig, grammar};
 use mapsto_examples::steps;
 use mapsto_nn::{
@@ -29,9 +30,8 @@ struct Model {
 impl Model {
     fn new(vocab: usize, store: &ParamStore) -> Result<Self> {
         let root = store.root();
-        let embedding = EmbeddingConfig::new(vocab, 32);
         Ok(Self {
-            embedding: Embedding::new(&embedding, root.pp("embedding"))?,
+            embedding: Embedding::new(&EmbeddingConfig::new(vocab, 32), root.pp("embedding"))?,
             lstm: Lstm::new(&RecurrentConfig::new(32, 64), root.pp("lstm"))?,
             decoder: linear(64, vocab, root.pp("decoder"))?,
         })
@@ -92,11 +92,9 @@ fn program() -> anyhow::Result<()> {
         let perplexity = pass(&model, &train, limit, Some((&mut *optimizer, &store)))?;
         println!("epoch {epoch}: perplexity {perplexity:.2}");
     }
-    let test = corpus.test().map_or(Ok(train), windows)?;
-    let (perplexity, floor) = (
-        pass(&model, &test, limit, None)?,
-        grammar::perplexity(Unit::Word),
-    );
+    let test = windows(corpus.test().context("no test part")?)?;
+    let perplexity = pass(&model, &test, limit, None)?;
+    let floor = grammar::perplexity(Unit::Word);
     println!("perplexity {perplexity:.2}, of the perfect model {floor:.2}");
     Ok(())
 }

@@ -65,7 +65,7 @@ Settings come from, later ones winning: defaults, --config FILE, the environment
 stores it as config.toml, so `--config runs/X/config.toml` repeats it.";
 
 /// Settings of a recipe.
-#[derive(Debug, Args, Default)]
+#[derive(Debug, Args, Default, PartialEq)]
 pub(crate) struct SettingArgs {
     /// Settings to start from; `mapsto models` lists those of each recipe.
     #[arg(long)]
@@ -136,7 +136,7 @@ pub(crate) struct SettingArgs {
 }
 
 /// How texts are found in files.
-#[derive(Debug, Clone, Args, Default)]
+#[derive(Debug, Clone, Args, Default, PartialEq)]
 pub(crate) struct TextArgs {
     /// How text files are read: utf8, latin1 or windows-1252.
     #[arg(long)]
@@ -172,7 +172,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, default_value = "runs")]
     pub(crate) out: PathBuf,
     /// Name of the run folder, instead of recipe, time and number.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "resume")]
     pub(crate) name: Option<String>,
     /// Go on with a run; without a value, the newest unfinished one.
     #[arg(long, value_name = "RUN")]

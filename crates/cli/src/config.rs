@@ -57,14 +57,14 @@ pub(crate) fn resolve_onto<S: Settings>(args: &SettingArgs, base: &S) -> Result<
         let key = name[ENVIRONMENT.len()..]
             .to_lowercase()
             .replacen('_', ".", 1);
-        set(&mut table, &keys, &key, parse(&text))
+        set_written(&mut table, &keys, &key, &text)
             .with_context(|| format!("environment {name}"))?;
     }
     for text in &args.overrides {
         let Some((key, value)) = text.split_once('=') else {
             return Err(Usage(format!("-o {text}: expected KEY=VALUE")).into());
         };
-        set(&mut table, &keys, key, parse(value)).with_context(|| format!("-o {text}"))?;
+        set_written(&mut table, &keys, key, value).with_context(|| format!("-o {text}"))?;
     }
     const TARGET: &str = "data.target";
     if args.data.is_some() && keys.iter().any(|key| key == TARGET) {
@@ -93,6 +93,11 @@ pub(crate) fn of_run<S: Settings>(run: &Path) -> Result<S> {
 /// The settings as TOML.
 pub(crate) fn to_text(settings: &impl Settings) -> Result<String> {
     Ok(toml::to_string(settings)?)
+}
+
+/// Whether the settings have such a key.
+pub(crate) fn has(settings: &impl Settings, key: &str) -> Result<bool> {
+    Ok(slot(&mut Table::try_from(settings)?, key).is_some())
 }
 
 /// The keys in which two settings differ.
@@ -192,19 +197,29 @@ fn flatten(table: &Table) -> Vec<(String, Value)> {
     flat
 }
 
+fn slot<'a>(table: &'a mut Table, key: &str) -> Option<&'a mut Value> {
+    let (section, name) = key.split_once('.')?;
+    table.get_mut(section)?.as_table_mut()?.get_mut(name)
+}
+
+/// Sets what somebody wrote; a text setting takes it as it stands, such as a folder called 2024 or a
+/// column called 1.10.
+fn set_written(table: &mut Table, keys: &[String], key: &str, text: &str) -> Result<()> {
+    let mut value = parse(text);
+    if !value.is_str() && slot(table, key).is_some_and(|slot| slot.is_str()) {
+        value = Value::String(text.to_owned());
+    }
+    set(table, keys, key, value)
+}
+
 fn set(table: &mut Table, keys: &[String], key: &str, value: Value) -> Result<()> {
-    let slot = key
-        .split_once('.')
-        .and_then(|(section, name)| table.get_mut(section)?.as_table_mut()?.get_mut(name));
-    let Some(slot) = slot else {
+    let Some(slot) = slot(table, key) else {
         let hint = hint(key, keys.iter().map(String::as_str));
         return Err(Usage(format!("unknown setting \"{key}\": {hint}")).into());
     };
     *slot = match (&*slot, value) {
         // `lr = 1` means 1.0.
         (Value::Float(_), Value::Integer(whole)) => Value::Float(whole as f64),
-        // A text setting takes any value as written, such as a folder called 2024.
-        (Value::String(_), value) if !value.is_str() => Value::String(value.to_string()),
         (_, value) => value,
     };
     Ok(())

@@ -159,16 +159,21 @@ fn settings<S: Settings>(args: &EvalArgs) -> Result<(S, bool)> {
         }
     };
     let own = stored.source().to_owned();
-    let changes = SettingArgs {
+    let mut changes = SettingArgs {
         data: args.data.clone(),
         device: args.device.clone(),
         texts: args.texts.clone(),
         ..SettingArgs::default()
     };
-    let settings: S = config::resolve_onto(&changes, &stored)?;
+    let mut settings: S = config::resolve_onto(&changes, &stored)?;
     // The run's own are stored as a full path.
     let named = std::fs::canonicalize(settings.source());
     let foreign = settings.source() != own && named.map_or(true, |path| path != Path::new(&own));
+    if foreign && args.texts.encoding.is_none() && config::has(&stored, "data.encoding")? {
+        // That of the run's own texts says nothing about others.
+        changes.texts.encoding = Some("utf8".to_owned());
+        settings = config::resolve_onto(&changes, &stored)?;
+    }
     Ok((settings, foreign))
 }
 

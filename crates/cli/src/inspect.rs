@@ -15,6 +15,7 @@ use serde_json::json;
 
 use crate::args::{ModelsArgs, ModelsCommand, SettingArgs, SummaryArgs};
 use crate::evaluate::checkpoint;
+use crate::exit::Usage;
 use crate::recipes::{self, by_recipe};
 use crate::{config, print, print_json};
 
@@ -22,6 +23,10 @@ pub(crate) fn summary(args: &SummaryArgs, json: bool) -> Result<()> {
     let path = Path::new(&args.what);
     let is_recipe = ZOO.iter().any(|entry| entry.name == args.what);
     let table = if !is_recipe && path.exists() {
+        if args.settings != SettingArgs::default() {
+            let text = "a trained model has the settings of its run: give none, or a recipe";
+            return Err(Usage(text.to_owned()).into());
+        }
         of_checkpoint(&checkpoint(path)?)?
     } else {
         by_recipe!(&args.what, R => of_recipe::<R>(&args.settings))?

@@ -1,10 +1,10 @@
 //! `mapsto predict`.
 
-use std::io::BufRead;
+use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use mapsto_data::Picture;
 use mapsto_models::cnn::CnnPipeline;
 use mapsto_models::kind_of;
@@ -27,6 +27,15 @@ struct Answer {
     words: Vec<(String, f32)>,
     /// Words that the model does not know.
     unknown: Vec<String>,
+    /// Words at the end of a text that were not read.
+    unread: usize,
+}
+
+/// One input, as text.
+struct Input {
+    text: String,
+    /// The line of standard input that is no UTF-8.
+    damaged: Option<usize>,
 }
 
 /// A loaded model that answers.
@@ -47,14 +56,14 @@ pub(crate) fn run(args: &PredictArgs, json: bool) -> Result<ExitCode> {
             Err(error) => {
                 failed = true;
                 eprintln!("error: {error:#}");
-                predictions.push(json!({(key(&model)): input, "error": format!("{error:#}")}));
+                predictions.push(json!({(key(&model)): input.text, "error": format!("{error:#}")}));
                 continue;
             }
         };
         if json {
-            predictions.push(entry(&model, &input, &answer));
+            predictions.push(entry(&model, &input.text, &answer));
         } else {
-            print(&line(&input, &answer))?;
+            print(&line(&input.text, &answer))?;
         }
     }
     if json {
@@ -79,19 +88,42 @@ fn load(args: &PredictArgs) -> Result<Model> {
 }
 
 /// The inputs given, or the lines of standard input.
-fn inputs(args: &PredictArgs, model: &Model) -> Result<Vec<String>> {
+fn inputs(args: &PredictArgs, model: &Model) -> Result<Vec<Input>> {
     if !args.inputs.is_empty() {
-        return Ok(args.inputs.clone());
+        let given = args.inputs.iter().cloned();
+        return Ok(given
+            .map(|text| Input {
+                text,
+                damaged: None,
+            })
+            .collect());
     }
     if matches!(model, Model::Pictures(_)) {
         return Err(Usage("give at least one picture file".to_owned()).into());
     }
-    let lines = std::io::stdin().lock().lines();
-    let lines: std::io::Result<Vec<String>> = lines.collect();
-    lines.context("standard input")
+    let mut bytes = vec![];
+    let read = std::io::stdin().lock().read_to_end(&mut bytes);
+    read.context("standard input")?;
+    // Some programs put this mark before a text.
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let line = |(number, line): (usize, &[u8])| {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let damaged = std::str::from_utf8(line).is_err();
+        Input {
+            text: String::from_utf8_lossy(line).into_owned(),
+            damaged: damaged.then_some(number),
+        }
+    };
+    let lines = text.split_inclusive(|&byte| byte == b'\n');
+    Ok((1..).zip(lines).map(line).collect())
 }
 
-fn ask(model: &Model, input: &str, count: usize) -> Result<Answer> {
+fn ask(model: &Model, input: &Input, count: usize) -> Result<Answer> {
+    if let Some(line) = input.damaged {
+        bail!("standard input, line {line}, is not UTF-8: convert it to UTF-8");
+    }
+    let input = input.text.as_str();
     let mut answer = match model {
         Model::Pictures(pipeline) => {
             // An error of reading names the file already.
@@ -114,9 +146,14 @@ fn ask(model: &Model, input: &str, count: usize) -> Result<Answer> {
                 classes: answer.classes,
                 words: answer.words,
                 unknown: answer.unknown,
+                unread: answer.unread,
             }
         }
     };
+    if answer.unread > 0 {
+        let (read, unread) = (answer.words.len(), answer.unread);
+        eprintln!("the model reads {read} words of a text; the {unread} after them were not read");
+    }
     if !answer.unknown.is_empty() {
         let unknown = answer.unknown.join(", ");
         eprintln!("the model does not know these words: {unknown}");
@@ -162,6 +199,9 @@ fn entry(model: &Model, input: &str, answer: &Answer) -> Value {
     }
     if !answer.unknown.is_empty() {
         entry["unknown"] = json!(answer.unknown);
+    }
+    if answer.unread > 0 {
+        entry["unread"] = json!(answer.unread);
     }
     entry
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use mapsto_models::{Options, Recipe, Report, Settings};
-use mapsto_train::{Callback, Progress, RunFolder, StopReason};
+use mapsto_train::{Callback, Context, Progress, RunFolder, StopReason};
 
 use crate::args::{ProgressKind, TrainArgs};
 use crate::exit::{INTERRUPTED, Usage};
@@ -39,9 +39,14 @@ fn run_recipe<R: Recipe>(args: &TrainArgs, json: bool) -> Result<ExitCode> {
     let recipe = R::new(settings.clone())?;
     let resume = resumed.is_some();
     let text = config::to_text(&settings)?;
+    let mut callbacks = callbacks(args.progress);
     let run = match resumed {
         Some(run) => {
-            run.write_text("config.toml", &text)?;
+            recipe.check_data(&run)?;
+            callbacks.push(Box::new(Changed {
+                run: run.path().to_owned(),
+                settings: text,
+            }));
             run
         }
         None => {
@@ -57,7 +62,7 @@ fn run_recipe<R: Recipe>(args: &TrainArgs, json: bool) -> Result<ExitCode> {
         &run,
         resume,
         Options {
-            callbacks: callbacks(args.progress),
+            callbacks,
             interrupt: interrupt()?,
         },
     )?;
@@ -71,6 +76,23 @@ fn run_recipe<R: Recipe>(args: &TrainArgs, json: bool) -> Result<ExitCode> {
         return Ok(ExitCode::from(INTERRUPTED));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Stores the settings of a run that goes on, once its checkpoint has been taken over.
+#[derive(Debug)]
+struct Changed {
+    run: PathBuf,
+    settings: String,
+}
+
+impl Callback for Changed {
+    fn name(&self) -> &'static str {
+        "changed_settings"
+    }
+
+    fn on_fit_start(&mut self, _: &mut Context<'_>) -> Result<(), mapsto_train::Error> {
+        RunFolder::open(&self.run)?.write_text("config.toml", &self.settings)
+    }
 }
 
 /// The run that `--resume` without a value means.

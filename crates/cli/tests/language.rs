@@ -160,6 +160,7 @@ fn texts_of_ones_own() {
     fs::write(at.join("single.txt"), lines(200)).unwrap();
     let evaluated = mapsto(at, &["eval", "runs/a", "--data", "single.txt", "--json"]).json();
     assert_eq!(evaluated["samples"], 200 * 7 - 1);
+    assert_eq!(evaluated["metrics"]["test"]["unknown_tokens"], 0.0);
     assert!((perplexity(&evaluated, "test") / reached - 1.0).abs() < 0.3);
     // So is the only file of a folder.
     fs::create_dir(at.join("folder")).unwrap();
@@ -185,6 +186,38 @@ fn texts_of_ones_own() {
         refused.stderr.contains("no valid part"),
         "{}",
         refused.stderr
+    );
+    // Chosen by the valid part, it is measured on nothing else.
+    fs::rename(
+        at.join("train only/test.txt"),
+        at.join("train only/valid.txt"),
+    )
+    .unwrap();
+    let arguments = [
+        "train",
+        "lm",
+        "--json",
+        "-o",
+        "model.hidden=16",
+        "--data",
+        "train only",
+    ];
+    let unmeasured = [
+        &arguments[..],
+        &["--name", "v", "--epochs", "1", "--batch-size", "4"],
+    ]
+    .concat();
+    let metrics = mapsto(at, &unmeasured).json()["metrics"].clone();
+    assert!(
+        metrics["val"]["perplexity"].is_f64() && metrics["test"].is_null(),
+        "{metrics}"
+    );
+    fs::write(at.join("other.txt"), "qua re\n".repeat(20)).unwrap();
+    fails(
+        at,
+        &["eval", "runs/a", "--data", "other.txt"],
+        2,
+        &["knows none of the 40 tokens"],
     );
     let single = [
         "--data",
@@ -213,6 +246,42 @@ fn texts_of_ones_own() {
     assert_eq!(again.code, Some(0), "{}", again.stderr);
     let written = mapsto(at, &["generate", "runs/b", "-n", "30", "--json"]).json();
     assert_eq!(written["text"].as_str().unwrap().chars().count(), 30);
+    let resume = ["train", "lm", "--resume", "runs/b"];
+    fails(
+        at,
+        &[&resume[..], &["--name", "c"]].concat(),
+        2,
+        &["--name", "--resume"],
+    );
+    fails(
+        at,
+        &["summary", "runs/b", "--preset", "char"],
+        2,
+        &["settings of its run"],
+    );
+    // Not with other texts of the same name, which leaves the run as it was.
+    let stored = fs::read_to_string(at.join("runs/b/config.toml")).unwrap();
+    fs::write(at.join("single.txt"), lines(201)).unwrap();
+    let more = [&resume[..], &["--epochs", "2"]].concat();
+    fails(at, &more, 5, &["data.json", "the data are not those"]);
+    assert_eq!(
+        fs::read_to_string(at.join("runs/b/config.toml")).unwrap(),
+        stored
+    );
+    fs::write(at.join("single.txt"), lines(200)).unwrap();
+    // Nor from a damaged checkpoint; once it goes on, it has the new settings.
+    let last = at.join("runs/b/checkpoints/last.safetensors");
+    let whole = fs::read(&last).unwrap();
+    fs::write(&last, &whole[..whole.len() / 2]).unwrap();
+    fails(at, &more, 5, &["last.safetensors"]);
+    assert_eq!(
+        fs::read_to_string(at.join("runs/b/config.toml")).unwrap(),
+        stored
+    );
+    fs::write(&last, whole).unwrap();
+    assert_eq!(mapsto(at, &more).code, Some(0));
+    let changed = fs::read_to_string(at.join("runs/b/config.toml")).unwrap();
+    assert!(changed.contains("epochs = 2"), "{changed}");
 }
 
 /// Runs a command that must fail with this code and these words, and leave no file.
@@ -262,6 +331,13 @@ fn bad_texts_and_settings() {
     );
     train(&["--unit", "line"], 2, &["line", "word"]);
     train(&["--seq-len", "0"], 2, &["data.seq_len", "at least 1"]);
+    train(
+        &["-o", "data.max_vocab=1"],
+        2,
+        &["data.max_vocab", "at least 2"],
+    );
+    let tied = ["-o", "model.tied=true", "-o", "model.hidden=512"];
+    train(&tied, 2, &["model.hidden", "model.embedding, 64", "512"]);
     fs::write(at.join("latin.txt"), b"caf\xe9 au lait\nb\nc\n").unwrap();
     train(
         &["--data", "latin.txt"],

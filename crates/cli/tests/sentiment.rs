@@ -178,15 +178,22 @@ fn texts_come_from_standard_input_too() {
         .unwrap();
     let mut input = child.stdin.take().unwrap();
     input
-        .write_all("a splendid show\na dull play\n".as_bytes())
+        .write_all(b"\xef\xbb\xbfa splendid show\r\na dull play\nna\xefve\n")
         .unwrap();
     drop(input);
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0));
+    // One line is no UTF-8; the others are answered.
+    assert_eq!(output.status.code(), Some(3));
     let answers: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let classes = [0, 1].map(|i| answers["predictions"][i]["class"].clone());
-    assert_eq!(classes, ["thumb up", "thumb down"]);
-    assert_eq!(answers["predictions"].as_array().unwrap().len(), 2);
+    let answer = |i: usize| &answers["predictions"][i];
+    assert_eq!(
+        [0, 1].map(|i| &answer(i)["class"]),
+        ["thumb up", "thumb down"]
+    );
+    assert_eq!(answer(0)["text"], "a splendid show");
+    let error = answer(2)["error"].as_str().unwrap();
+    assert!(error.contains("line 3, is not UTF-8"), "{error}");
+    assert_eq!(answers["predictions"].as_array().unwrap().len(), 3);
 }
 
 #[test]
@@ -239,8 +246,10 @@ fn tables_that_cannot_be_read() {
         open.as_bytes(),
         &COLUMNS,
         3,
-        &["open.csv", "line ", "quote"],
+        &["open.csv", "line ", "the quote that"],
     );
+    let number = ["-o", "data.text_column=1.10"];
+    fails("verdicts.csv", table.as_bytes(), &number, 3, &["`1.10`"]);
     let latin1: Vec<u8> = table.chars().map(|letter| letter as u8).collect();
     fails(
         "latin1.csv",
@@ -258,7 +267,8 @@ fn tables_that_cannot_be_read() {
         &["one.csv", "`good`"],
     );
     fails("empty.csv", b"", &COLUMNS, 3, &["empty.csv", "empty"]);
-    fails("table.xlsx", b"PK", &COLUMNS, 3, &["table.xlsx", ".csv"]);
+    let xlsx = b"PK\x03\x04\x14\0\x06\0\x08\0\0\0!\0\xdf\xa4";
+    fails("table.xlsx", xlsx, &COLUMNS, 3, &["table.xlsx", ".csv"]);
     let gone = ["--data", "gone.csv"];
     let folder = tempfile::tempdir().unwrap();
     let outcome = train(folder.path(), "a", &gone);

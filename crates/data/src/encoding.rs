@@ -28,13 +28,17 @@ impl Encoding {
     /// Reads a whole file, plain or gzip, as text with the line end `\n`.
     pub(crate) fn read(self, path: &Path) -> Result<String> {
         let bytes = Packed::open(path)?.take(u64::MAX)?;
+        if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+            let what = "the file begins as UTF-16 does, which is not read: convert it to UTF-8";
+            return Err(Error::format(path, what));
+        }
         let text = match self {
             Self::Utf8 => utf8(path, bytes)?,
             Self::Latin1 => bytes.into_iter().map(char::from).collect(),
             Self::Windows1252 => bytes.into_iter().map(windows_1252).collect(),
         };
         if text.contains('\r') {
-            return Ok(text.replace("\r\n", "\n"));
+            return Ok(text.replace("\r\n", "\n").replace('\r', "\n"));
         }
         Ok(text)
     }
@@ -87,6 +91,7 @@ mod tests {
         let text = |bytes: &[u8], encoding| read(bytes, encoding).unwrap();
         assert_eq!(text("naïve – ☕".as_bytes(), Encoding::Utf8), "naïve – ☕");
         assert_eq!(text(b"\xef\xbb\xbfa\r\nb\n", Encoding::Utf8), "a\nb\n");
+        assert_eq!(text(b"a\rb\r", Encoding::Utf8), "a\nb\n");
         assert_eq!(text(b"na\xefve\x97\xa9", Encoding::Latin1), "naïve\u{97}©");
         let windows = text(
             b"\x80\x85\x92\x93\x97\x99\x9f\xa9\xff~",
@@ -105,5 +110,18 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("set encoding"), "{text}");
+    }
+
+    #[test]
+    fn utf16_is_refused_whatever_the_encoding() {
+        for encoding in [Encoding::Utf8, Encoding::Latin1, Encoding::Windows1252] {
+            for bytes in [b"\xff\xfeT\0h\0", b"\xfe\xff\0T\0h"] {
+                let text = read(bytes, encoding).unwrap_err().to_string();
+                assert!(
+                    text.contains("UTF-16") && text.contains("convert"),
+                    "{text}"
+                );
+            }
+        }
     }
 }

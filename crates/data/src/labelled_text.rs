@@ -5,7 +5,7 @@
 //! | `.csv` | comma-separated, fields may be quoted; the first line names the columns |
 //! | `.tsv` | tab-separated, quotes are ordinary characters; the first line names the columns |
 //! | `.jsonl`, `.ndjson` | a JSON object a line |
-//! | a folder with tables `train*`, `valid*`, `test*` | a fixed part each, named as in [`Corpus`](crate::Corpus) |
+//! | a folder with tables for `train`, `valid` and `test` | a fixed part each, named as in [`Corpus`](crate::Corpus) |
 //! | a folder with one `*.pos*` and one `*.neg*` file | a text a line, the classes `negative` and `positive` |
 //! | a folder with a sub-folder for each class | a text in each `.txt` file |
 //! | a folder with such folders `train`, `valid` (or `val`, `dev`), `test` | a fixed part each |

@@ -7,7 +7,7 @@
 //! | `.csv` | comma-separated, fields may be quoted; the first line names the columns |
 //! | `.tsv` | tab-separated, quotes are ordinary characters; the first line names the columns, or there are two columns, the source first, and neither has a usual name |
 //! | `.jsonl`, `.ndjson` | a JSON object a line |
-//! | a folder with tables `train*`, `valid*`, `test*` | a fixed part each, named as in [`Corpus`](crate::Corpus) |
+//! | a folder with tables for `train`, `valid` and `test` | a fixed part each, named as in [`Corpus`](crate::Corpus) |
 //! | a folder with a file a part and language: `train.de`, `train.en`, `val.de`, ... | a fixed part each, a sentence a line |
 //!
 //! All are plain or packed by gzip; then their names end in `.gz`, which only for two files does

@@ -101,8 +101,10 @@ pub(crate) fn file_names(folder: &Path) -> Result<Vec<String>> {
 /// The number in [`NAMES`] of the part that a file belongs to.
 pub(crate) fn part(folder: &Path, name: &str) -> Result<Option<usize>> {
     let lower = name.to_lowercase();
-    let pieces: Vec<&str> = lower.split(['.', '-', '_']).collect();
-    let named = |&part: &usize| NAMES[part].1.iter().any(|word| pieces.contains(word));
+    let named = |&part: &usize| {
+        let mut pieces = lower.split(|c: char| !c.is_alphanumeric());
+        pieces.any(|piece| NAMES[part].1.iter().any(|word| means(piece, word)))
+    };
     let mut parts = (0..NAMES.len()).filter(named);
     match (parts.next(), parts.next()) {
         (Some(first), Some(second)) => {
@@ -112,6 +114,14 @@ pub(crate) fn part(folder: &Path, name: &str) -> Result<Option<usize>> {
         }
         (part, _) => Ok(part),
     }
+}
+
+/// Whether a piece of a name is this word, alone, with a number (`test2016`), or as in `trainset`.
+fn means(piece: &str, word: &str) -> bool {
+    piece.strip_prefix(word).is_some_and(|rest| {
+        let rest = rest.trim_end_matches(|c: char| c.is_ascii_digit());
+        matches!(rest, "" | "set" | "data")
+    })
 }
 
 /// The number in [`NAMES`] of the part that a folder of this name is.
@@ -131,9 +141,9 @@ fn missing(path: &Path, what: &str) -> Error {
     Error::NotFound {
         path: path.to_owned(),
         hint: format!(
-            "{what}. A text is one file, or a folder with a file whose name has `train` between \
-             dots, dashes or underscores (train.txt, wiki.train.tokens, ptb.train.txt.gz), and \
-             others with `valid`, `val` or `dev` and with `test`"
+            "{what}. A text is one file, or a folder with a file whose name has the word `train` \
+             (train.txt, wiki.train.tokens, ptb.train.txt.gz, trainset1.txt), and others with \
+             `valid`, `val` or `dev` and with `test`"
         ),
     }
 }
@@ -160,6 +170,8 @@ mod tests {
             ["ptb.train.txt.gz", "ptb.valid.txt.gz", "ptb.test.txt.gz"],
             ["Train", "my_val_part", "x-TEST"],
             ["en-training.txt", "en-dev.txt", "en-test.txt"],
+            ["my train (1).txt", "valset.txt", "testdata2016.txt"],
+            ["train2017.txt", "val2017.txt", "test2017.txt"],
         ] {
             let mut shuffled = names;
             shuffled.reverse();
@@ -183,6 +195,8 @@ mod tests {
             text.contains("`dev` and `val` could both be the valid part"),
             "{text}"
         );
+        let text = message(&["train1.txt", "train2.txt"]);
+        assert!(text.contains("`train1.txt` and `train2.txt` could both be the train part"));
         let text = message(&["train-test.txt"]);
         assert!(text.contains("`train-test.txt` could be the train part and the test part"));
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use csv::{ErrorKind, StringRecord};
 use serde_json::{Map, Value};
 
+use crate::packed::Packed;
 use crate::{Encoding, Error, Result};
 
 /// How a column is found.
@@ -58,14 +59,16 @@ pub(crate) fn read<T>(
     columns: Columns<'_>,
     row: impl Fn(u64, &str, &str) -> Result<T>,
 ) -> Result<Vec<T>> {
-    let text = encoding.read(path)?;
     let Some(form) = Form::of(path) else {
+        // Of what is not there, the ending does not matter.
+        Packed::open(path)?;
         return Err(Error::format(
             path,
             "the ending of the name tells the form, and this is none of .csv, .tsv, .jsonl and \
              .ndjson, each plain or with .gz: rename or convert the file",
         ));
     };
+    let text = encoding.read(path)?;
     if text.trim().is_empty() {
         let what = format!("the file is empty: give {} a line", columns.hint);
         return Err(Error::format(path, what));
@@ -174,10 +177,15 @@ enum Place {
     Closed,
 }
 
-/// A quote that nothing closes would swallow the rest of the file without an error.
+/// A quote that nothing closes would swallow the rest of the file, or all up to the next quote, without
+/// an error.
 fn check_quotes(path: &Path, text: &str) -> Result<()> {
     let (mut line, mut opened) = (1, 1);
     let mut place = Place::Start;
+    let wrong = |line: usize, what: &str| {
+        let what = format!("{what}: close it, or double each quote inside a quoted field");
+        Err(Error::format(path, format!("line {line}: {what}")))
+    };
     for byte in text.bytes() {
         place = match (place, byte) {
             (Place::Start, b'"') => {
@@ -189,14 +197,17 @@ fn check_quotes(path: &Path, text: &str) -> Result<()> {
             (Place::Quoted, b'"') => Place::Closed,
             (Place::Quoted, _) => Place::Quoted,
             (_, b',' | b'\n') => Place::Start,
+            (Place::Closed, _) => {
+                let what = "neither a comma nor the end of the line follows the quote that closes \
+                            the one that opens here";
+                return wrong(opened, what);
+            }
             _ => Place::Plain,
         };
         line += usize::from(byte == b'\n');
     }
     if matches!(place, Place::Quoted) {
-        let what = "the quote that opens here is never closed: close it, or double each quote \
-                    inside a quoted field";
-        return Err(Error::format(path, format!("line {opened}: {what}")));
+        return wrong(opened, "the quote that opens here is never closed");
     }
     Ok(())
 }

@@ -140,6 +140,17 @@ fn damage_is_named_with_its_line() {
             "line 4: the quote",
         ),
         (
+            // The quote of line 3 closes that of line 2.
+            "a.csv",
+            "text,label\n\"good film,a\n\"bad film\",b\n\"nice film\",a\n",
+            "line 2: neither a comma nor the end of the line follows the quote",
+        ),
+        (
+            "a.csv",
+            "text,label\n\"so \"fine\" a film\",a\nx,b\n",
+            "line 2: neither a comma",
+        ),
+        (
             "a.csv",
             "text,label\na,b\nc\n",
             "line 3: the number of fields is 1, but there are 2",

@@ -1,8 +1,10 @@
 //! Whole training steps as a recipe makes them: loading, forward, loss, backward, update, metrics.
 //! `mission`: the CNN entry's first network. `language`: LSTMs of Zaremba's small and medium sizes
-//! over 10,000 words, without dropout and clipping; `zaremba`: with them. `translate`: the attention
+//! over 10,000 words, without dropout and clipping; `zaremba`: with them, of which the small size has
+//! clipping alone. `translate`: the attention
 //! translator of Multi30k, 64 pairs of 15 words over a joint vocabulary of 8,000; `luong`: with
-//! attention after the decoder, two vocabularies, and no dropout. Two steps come before those that are
+//! attention after the decoder, two vocabularies, and no dropout; of both, the batches are made before.
+//! Two steps come before those that are
 //! timed: the first audits its gradients, and both ask the system for memory that the others use again.
 #![allow(
     clippy::unwrap_used,
@@ -126,7 +128,8 @@ fn train_language((units, seq_len): (usize, usize), recipe: bool, steps: u64) ->
     };
     let mut rule = Optim::new(rule, store.trainable()).unwrap();
     if recipe {
-        rule = rule.clip_grad_norm(5.0).unwrap();
+        // The loss is a mean over steps, Zaremba's a sum.
+        rule = rule.clip_grad_norm(5.0 / seq_len as f64).unwrap();
     }
     let mut trainer = Trainer::new(&store, task, rule).unwrap();
     trainer = trainer.metric(Perplexity::default());

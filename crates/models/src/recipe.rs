@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 pub(crate) use fit::{Passes, fit, watched};
 pub(crate) use optimizer::optimizer;
@@ -81,6 +81,32 @@ pub trait Recipe: Sized {
     /// # Errors
     /// When the network cannot run.
     fn summary(&self) -> Result<Summary>;
+
+    /// What the data are, as `data.json` has it.
+    fn data(&self) -> Value;
+
+    /// Refuses to go on with a run that learned from other data.
+    ///
+    /// # Errors
+    /// When `data.json` of the run is missing or says otherwise.
+    fn check_data(&self, run: &RunFolder) -> Result<()> {
+        let path = run.file("data.json");
+        let stored = std::fs::read_to_string(&path).unwrap_or_default();
+        let stored: Option<Value> = serde_json::from_str(&stored).ok();
+        // Written and read likewise.
+        let now: Option<Value> = serde_json::from_str(&self.data().to_string()).ok();
+        if stored == now {
+            return Ok(());
+        }
+        let reason =
+            "the data are not those that the run began with: put them back as they were, or \
+                      start a new run"
+                .to_owned();
+        Err(Error::Train(mapsto_train::Error::NotResumable {
+            path: path.display().to_string(),
+            reason,
+        }))
+    }
 
     /// Writes what the run consists of: data, environment, layers.
     ///

@@ -273,6 +273,12 @@ fn two_windows_with_carried_state_are_one() {
         let fresh = surprises(&NextToken::new(model.clone()), &half(10, true));
         assert_eq!(values(&forgetful), values(&fresh));
         assert_ne!(values(&forgetful), values(&parts[1]));
+        // An evaluation in between leaves the state of training as it is.
+        let trained = |window: &Window| task.compute_loss(window, true).unwrap().predictions;
+        let begun = trained(&half(0, true));
+        surprises(&task, &window(7, 3));
+        let joined = Tensor::cat(&[begun, trained(&half(10, false))], 0).unwrap();
+        assert_close("surprises of training", &joined, &expected, 1e-12, 1e-12);
     }
 }
 
@@ -360,7 +366,11 @@ fn what_does_not_fit_is_an_error() -> Result<()> {
     let error = model
         .hidden(&tokens(2, 2, 0), Some(&hidden.states[..1]), false)
         .unwrap_err();
-    assert!(error.to_string().contains("2 in all"), "{error}");
+    assert!(error.to_string().contains("2 layers, got 1"), "{error}");
+    let many = [&hidden.states[..], &hidden.states[..1]].concat();
+    let surplus = model.hidden(&tokens(2, 2, 0), Some(&many), false);
+    let error = surplus.unwrap_err().to_string();
+    assert!(error.contains("2 layers, got 3"), "{error}");
     let store = ParamStore::new(DType::F64, &Device::Cpu);
     let bad = [
         LanguageModelConfig {
@@ -388,5 +398,49 @@ fn what_does_not_fit_is_an_error() -> Result<()> {
         let error = LanguageModel::new(&config, &store.root()).unwrap_err();
         assert!(error.to_string().contains("at least"), "{error}");
     }
+    let p = |place: usize, here: usize| if place == here { 1.5 } else { 0.0 };
+    for (place, name) in ["words", "input", "hidden", "output", "weight"]
+        .iter()
+        .enumerate()
+    {
+        let dropout = LanguageDropout {
+            variational: true,
+            words: p(place, 0),
+            input: p(place, 1),
+            hidden: p(place, 2),
+            output: p(place, 3),
+            weight: p(place, 4),
+        };
+        let config = LanguageModelConfig { dropout, ..small() };
+        let error = LanguageModel::new(&config, &store.root()).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains(&format!("dropout.{name}")) && text.contains("1.5"),
+            "{text}"
+        );
+    }
     Ok(())
+}
+
+#[test]
+fn the_summary_of_a_mixture_counts_each_part() {
+    let (store, model) = model(&LanguageModelConfig {
+        mixture: 3,
+        ..small()
+    });
+    let summary = model.summary(&store).unwrap();
+    let rows: Vec<_> = summary
+        .layers
+        .iter()
+        .map(|row| (row.name.as_str(), row.parameters, row.multiply_adds))
+        .collect();
+    let (first, second) = (4 * 4 * (3 + 4), 4 * 4 * (4 + 4));
+    let expected = [
+        ("encoder", VOCAB * 3, 0),
+        ("rnn", first + second + 4 * 4 * 4, (first + second) as u64),
+        ("latent", 9 * (4 + 1), 9 * 4),
+        ("prior", 3 * 4, 3 * 4),
+        ("decoder", VOCAB * (3 + 1), 3 * VOCAB as u64 * 3),
+    ];
+    assert_eq!(rows, expected);
 }

@@ -225,6 +225,17 @@ fn a_run_records_its_parts() {
     );
 }
 
+#[test]
+fn a_perfect_model_is_no_measure_of_one_that_reads_less() {
+    let mut settings = settings();
+    (settings.train.epochs, settings.train.limit_batches) = (1, 2);
+    let (_folder, _, report) = train(&settings);
+    assert!(report.metrics["test"].contains_key("exact_perplexity"));
+    settings.data.max_vocab = 10;
+    let (_folder, _, report) = train(&settings);
+    assert!(!report.metrics["test"].contains_key("exact_perplexity"));
+}
+
 /// Writes the file as a single text, and gives the settings to learn it.
 fn of_file(folder: &Path, bytes: &[u8]) -> Settings {
     let path = folder.join("text.txt");

@@ -4,6 +4,7 @@
 //! with fused multiply-adds.
 
 use std::array::from_fn;
+use std::marker::PhantomData;
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -15,9 +16,8 @@ const DEEP: usize = 512;
 
 /// What products in panels need of a float type; only `f32` and `f64` have it.
 pub trait Panelled: Sized + Copy + 'static {
-    /// Columns that a register of this processor holds, and how many registers a panel's row: in
-    /// general, and where left factors come in rows.
-    fn lanes() -> (usize, [usize; 2]);
+    /// Those of this processor.
+    fn sizes() -> Sizes;
 
     /// `out = left · panel`, or `out += left · panel` if `more`, of a panel with rows of so many
     /// registers; `out` is as wide.
@@ -28,6 +28,17 @@ pub trait Panelled: Sized + Copy + 'static {
         registers: usize,
         more: bool,
     );
+}
+
+/// How much is multiplied at a time.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    /// Columns that a register holds.
+    pub lanes: usize,
+    /// Columns of a panel in general.
+    pub width: usize,
+    /// Rows of a tile, and columns of a panel, where the left factor comes in rows.
+    pub tile: [usize; 2],
 }
 
 /// A left factor.
@@ -73,7 +84,12 @@ struct Product<'a, T> {
     more: bool,
 }
 
-struct Width;
+struct Registers<T>(PhantomData<T>);
+
+/// Elements of a register. Without registers of many, one of any type.
+pub(crate) const fn lanes<T: Lanes<S>, S: Simd>() -> usize {
+    size_of::<T::V>() / size_of::<T>()
+}
 
 /// Registers that a row of a panel fills: with the sums, no more than the processor has.
 const fn registers<S: Simd>() -> usize {
@@ -90,16 +106,6 @@ pub(crate) const fn tallest<S: Simd>() -> (usize, usize) {
     match size_of::<S::f32s>() {
         16 | 64 => (8, 3),
         _ => (TALL, 2),
-    }
-}
-
-impl WithSimd for Width {
-    type Output = (usize, [usize; 2]);
-
-    /// In bytes, and how many of them.
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> (usize, [usize; 2]) {
-        (size_of::<S::f32s>(), [registers::<S>(), tallest::<S>().1])
     }
 }
 
@@ -320,10 +326,24 @@ macro_rules! panelled {
             }
         }
 
+        impl WithSimd for Registers<$T> {
+            type Output = Sizes;
+
+            #[inline(always)]
+            fn with_simd<S: Simd>(self, _: S) -> Sizes {
+                let lanes = lanes::<$T, S>();
+                let (rows, of_tile) = tallest::<S>();
+                Sizes {
+                    lanes,
+                    width: registers::<S>() * lanes,
+                    tile: [rows, of_tile * lanes],
+                }
+            }
+        }
+
         impl Panelled for $T {
-            fn lanes() -> (usize, [usize; 2]) {
-                let (bytes, registers) = Arch::new().dispatch(Width);
-                (bytes / size_of::<Self>(), registers)
+            fn sizes() -> Sizes {
+                Arch::new().dispatch(Registers(PhantomData::<Self>))
             }
 
             fn times_panel(

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 #[cfg(doc)]
 use crate::kernel::BLOCK;
 use crate::kernel::{Float, Spread, copy};
-use crate::micro_kernel::{Left, TALL};
+use crate::micro_kernel::{Left, Sizes, TALL};
 use crate::turn::turn;
 
 /// Sizes of a matrix in panels.
@@ -35,20 +35,20 @@ const SMALL: usize = 1 << 18;
 impl Panels {
     /// Those of a matrix of at least a row.
     pub(crate) fn new<T: Float>(rows: usize, cols: usize) -> Self {
-        let (lanes, [registers, _]) = T::lanes();
+        let Sizes { lanes, width, .. } = T::sizes();
         Self {
             rows,
             cols,
             lanes,
-            width: lanes * registers,
+            width,
         }
     }
 
     /// The same where left factors come in rows: narrower panels, and the sums of more rows at a time.
     pub(crate) fn of_rows<T: Float>(rows: usize, cols: usize) -> Self {
-        let (lanes, [_, registers]) = T::lanes();
+        let [_, width] = T::sizes().tile;
         Self {
-            width: lanes * registers,
+            width,
             ..Self::new::<T>(rows, cols)
         }
     }

@@ -33,9 +33,6 @@ pub trait Metric: Debug + Send {
     /// Name in logs, such as `accuracy`.
     fn name(&self) -> String;
 
-    /// Which values are better.
-    fn direction(&self) -> Direction;
-
     /// Takes in a batch.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use mapsto_tensor::{DType, Device, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::metric::{Direction, Metric};
+use crate::metric::Metric;
 use crate::objective::Output;
 
 /// Scores row by row and labels, as plain numbers.
@@ -91,10 +91,6 @@ impl Metric for Accuracy {
         "accuracy".to_owned()
     }
 
-    fn direction(&self) -> Direction {
-        Direction::Higher
-    }
-
     fn update(&mut self, output: &Output) -> Result<()> {
         let (scores, labels) = rows(output)?;
         let hits = scores
@@ -140,10 +136,6 @@ impl TopK {
 impl Metric for TopK {
     fn name(&self) -> String {
         format!("top{}_accuracy", self.k)
-    }
-
-    fn direction(&self) -> Direction {
-        Direction::Higher
     }
 
     fn update(&mut self, output: &Output) -> Result<()> {
@@ -212,10 +204,6 @@ impl ConfusionMatrix {
 impl Metric for ConfusionMatrix {
     fn name(&self) -> String {
         "macro_f1".to_owned()
-    }
-
-    fn direction(&self) -> Direction {
-        Direction::Higher
     }
 
     fn update(&mut self, output: &Output) -> Result<()> {

@@ -6,7 +6,7 @@ use serde::de::Error;
 use serde_json::{Value, json};
 
 use crate::float;
-use crate::metric::{Direction, Metric};
+use crate::metric::Metric;
 use crate::objective::Output;
 
 /// `exp` of the mean over all targets of their surprise `-log p`.
@@ -22,10 +22,6 @@ pub struct Perplexity {
 impl Metric for Perplexity {
     fn name(&self) -> String {
         "perplexity".to_owned()
-    }
-
-    fn direction(&self) -> Direction {
-        Direction::Lower
     }
 
     fn update(&mut self, output: &Output) -> Result<()> {

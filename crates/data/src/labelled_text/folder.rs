@@ -153,7 +153,7 @@ fn unknown(folder: &Path) -> Error {
     Error::NotFound {
         path: folder.to_owned(),
         hint: "no labelled texts are there. Give a .csv, .tsv or .jsonl file; or a folder with \
-               such tables named train*, valid* and test*; or one with a *.pos and a *.neg file; \
+               such tables for train, valid and test; or one with a *.pos and a *.neg file; \
                or one with a sub-folder of .txt files for each class"
             .to_owned(),
     }

@@ -169,8 +169,8 @@ fn missing(folder: &Path, names: &[String], what: &str) -> Error {
         hint: format!(
             "{what}. There are {shown:?} and {more} more. Set source_language and \
              target_language (--source-language, --target-language) to what the names of the two \
-             files of a part end in, as in train.de and train.en; or give tables named train*, \
-             valid* and test*"
+             files of a part end in, as in train.de and train.en; or give tables for train, \
+             valid and test"
         ),
     }
 }

@@ -13,7 +13,7 @@ use mapsto_train::{
     Accuracy, ConfusionMatrix, Direction, Environment, Metric, Monitor, RunFolder, Scores, TopK,
     Trainer,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::network::{CnnConfig, cnn};
 use super::pipeline::{CnnPipeline, Description};
@@ -85,12 +85,16 @@ impl crate::recipe::Recipe for Recipe {
         Ok(summary(&self.model, &self.store, &dims)?)
     }
 
+    fn data(&self) -> Value {
+        json!(self.info)
+    }
+
     fn record(&self, run: &RunFolder, program: &str) -> Result<()> {
         run.write_json(
             "env.json",
             &Environment::here(program, &self.settings.train.device),
         )?;
-        run.write_json("data.json", &self.info)?;
+        run.write_json("data.json", &self.data())?;
         Ok(run.write_text("summary.txt", &format!("{}\n", self.summary()?))?)
     }
 
@@ -102,7 +106,7 @@ impl crate::recipe::Recipe for Recipe {
                 .validation
                 .as_ref()
                 .map(|set| |trainer: &Trainer<_>| trainer.validate(set.epoch(0))),
-            test: |trainer: &Trainer<_>| Ok(trainer.evaluate(self.test.epoch(0))?),
+            test: Some(|trainer: &Trainer<_>| Ok(trainer.evaluate(self.test.epoch(0))?)),
         };
         fit(
             trainer,

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use mapsto_tensor::{DType, Result, bail};
-use mapsto_train::{Callback, Context, Direction, Metric, Output, Result as TrainResult};
+use mapsto_train::{Callback, Context, Metric, Output, Result as TrainResult};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -18,10 +18,6 @@ pub(super) struct Told {
 impl Metric for Told {
     fn name(&self) -> String {
         "told".to_owned()
-    }
-
-    fn direction(&self) -> Direction {
-        Direction::Higher
     }
 
     fn update(&mut self, output: &Output) -> Result<()> {

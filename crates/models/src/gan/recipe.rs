@@ -11,7 +11,7 @@ use mapsto_tensor::{DType, ParamStore, parse_device};
 use mapsto_train::{
     Duel, Ema, Environment, Error as TrainError, Monitor, RunFolder, Scores, Trainer,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::config::{Architecture, Condition, GanConfig, Shape};
 use super::figures::{CollapseWatch, Told};
@@ -98,10 +98,14 @@ impl crate::recipe::Recipe for Recipe {
         Ok(self.task.summary()?)
     }
 
+    fn data(&self) -> Value {
+        json!(self.material.material().info())
+    }
+
     fn record(&self, run: &RunFolder, program: &str) -> Result<()> {
         let environment = Environment::here(program, &self.settings.train.device);
         run.write_json("env.json", &environment)?;
-        run.write_json("data.json", &self.material.material().info())?;
+        run.write_json("data.json", &self.data())?;
         Ok(run.write_text("summary.txt", &format!("{}\n", self.summary()?))?)
     }
 
@@ -119,13 +123,13 @@ impl crate::recipe::Recipe for Recipe {
                 let scores = material.score(&self.source(), run, epoch);
                 scores.map_err(into_train)
             }),
-            test: |_: &Trainer<GanTask, Duel>| {
+            test: Some(|_: &Trainer<GanTask, Duel>| {
                 let scores = material.test(&self.source(), run)?;
                 if measured {
                     animate(run, self.channels())?;
                 }
                 Ok(scores)
-            },
+            }),
         };
         let settings = &self.settings.train;
         fit(trainer, &self.store, run, resume, settings, passes)

@@ -51,8 +51,8 @@ pub(crate) struct Passes<T, V, S> {
     pub(crate) train: T,
     /// Measures the model after each epoch, if there is a validation set.
     pub(crate) validation: Option<V>,
-    /// Measures the finished model.
-    pub(crate) test: S,
+    /// Measures the finished model, if there is anything that it did not learn from or choose by.
+    pub(crate) test: Option<S>,
 }
 
 /// Trains, going on from the last checkpoint if `resume`, tests the best weights, and writes
@@ -103,7 +103,11 @@ where
     if stopped != StopReason::Interrupted {
         let best = Snapshot::load(&run.best())?;
         store.load_state_dict(&best.weights(), true)?;
-        match (passes.test)(&trainer) {
+    }
+    if let Some(test) = passes.test
+        && stopped != StopReason::Interrupted
+    {
+        match test(&trainer) {
             Ok(scores) => {
                 metrics.insert("test".to_owned(), scores.values);
                 details = scores.details;

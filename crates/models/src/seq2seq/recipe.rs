@@ -14,7 +14,7 @@ use mapsto_tensor::{DType, ParamStore, parse_device};
 use mapsto_train::{
     Direction, Environment, Error as TrainError, Monitor, RunFolder, Scores, Trainer,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::config::NetworkConfig;
 use super::encoder_decoder::EncoderDecoder;
@@ -99,10 +99,14 @@ impl crate::recipe::Recipe for Recipe {
         Ok(self.model.summary(&self.store)?)
     }
 
+    fn data(&self) -> Value {
+        json!(self.texts.info())
+    }
+
     fn record(&self, run: &RunFolder, program: &str) -> Result<()> {
         let environment = Environment::here(program, &self.settings.train.device);
         run.write_json("env.json", &environment)?;
-        run.write_json("data.json", self.texts.info())?;
+        run.write_json("data.json", &self.data())?;
         let names: &[&str] = if self.tokenizers.is_joint() {
             &["tokenizer.json"]
         } else {
@@ -134,7 +138,7 @@ impl crate::recipe::Recipe for Recipe {
                 self.show(run, &written).map_err(into_train)?;
                 Ok(scores)
             }),
-            test: |trainer: &Trainer<Translate>| {
+            test: Some(|trainer: &Trainer<Translate>| {
                 let search = &self.description.search;
                 let scores = trainer.evaluate(self.test.batches.epoch(0))?;
                 let (mut quick, mut written) = self.judge(&self.test, &greedy, scores.clone())?;
@@ -146,7 +150,7 @@ impl crate::recipe::Recipe for Recipe {
                 run.write_text("translations.txt", &lines(&written))?;
                 run.write_text("references.txt", &lines(&self.test.references))?;
                 Ok(quick)
-            },
+            }),
         };
         let settings = &self.settings.train;
         fit(trainer, &self.store, run, resume, settings, passes)

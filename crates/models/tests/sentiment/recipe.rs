@@ -131,6 +131,46 @@ fn foreign_texts_are_measured_whole() {
     assert_eq!(samples(true), 40);
     // As texts to learn from they are cut into folds.
     assert_eq!(samples(false), 4);
+    // With parts, the one that is asked for.
+    for (name, rows) in [("train", 40), ("valid", 6)] {
+        let rows: String = (0..rows).map(row).collect();
+        std::fs::write(
+            data.path().join(format!("{name}.csv")),
+            format!("text,label\n{rows}"),
+        )
+        .unwrap();
+    }
+    std::fs::remove_file(&file).unwrap();
+    settings.data.source = data.path().display().to_string();
+    let measure = |part| pipeline.evaluate(&settings, part, true);
+    assert_eq!(measure(Part::Valid).unwrap().samples, 6);
+    assert_eq!(measure(Part::Train).unwrap().samples, 40);
+    let error = measure(Part::Test).unwrap_err().to_string();
+    assert!(error.contains("no part of this name"), "{error}");
+}
+
+#[test]
+fn a_share_that_holds_out_nothing_is_refused() {
+    let data = tempfile::tempdir().unwrap();
+    let rows = "a fine film,positive\na dull film,negative\n".repeat(3);
+    for name in ["train", "test"] {
+        std::fs::write(
+            data.path().join(format!("{name}.csv")),
+            format!("text,label\n{rows}"),
+        )
+        .unwrap();
+    }
+    let mut settings = short();
+    settings.data.source = data.path().display().to_string();
+    let Err(error) = train(settings) else {
+        panic!("trained with nothing held out");
+    };
+    assert!(
+        error
+            .to_string()
+            .contains("data.val_fraction, 0.1, of 6 texts"),
+        "{error}"
+    );
 }
 
 #[test]

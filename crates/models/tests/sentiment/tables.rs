@@ -84,15 +84,19 @@ fn parts_of_the_source_are_used_as_they_are() {
     let mut settings = of_source(&source);
     let pipeline = trained().pipeline();
     let samples = |settings: &Settings, part| {
-        let scores = pipeline.evaluate(settings, part, true).unwrap();
+        let scores = pipeline.evaluate(settings, part, false).unwrap();
         scores.samples
     };
-    // Whatever the fold.
-    for fold in [0, 9] {
-        settings.data.fold = fold;
-        assert_eq!(samples(&settings, Part::Test), 25);
-        assert_eq!(samples(&settings, Part::Train), 60);
-    }
+    assert_eq!(samples(&settings, Part::Test), 25);
+    settings.data.val_fraction = 0.0;
+    assert_eq!(samples(&settings, Part::Train), 60);
+    settings.data.fold = 9;
+    let error = pipeline.evaluate(&settings, Part::Test, false).unwrap_err();
+    assert!(
+        error.to_string().contains("data.fold must be 0, got 9"),
+        "{error}"
+    );
+    settings.data.fold = 0;
     settings.data.val_fraction = 0.25;
     assert_eq!(samples(&settings, Part::Test), 25);
     let kept = samples(&settings, Part::Train);

@@ -8,13 +8,10 @@ use std::array::from_fn;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::micro_kernel::{Lanes, tallest};
+use crate::micro_kernel::{Lanes, lanes, tallest};
 
 /// What products in blocks need of a float type; only `f32` and `f64` have it.
 pub trait Blocked: Sized + Copy + 'static {
-    /// Rows of a tile, and columns of a panel, of which a register holds the third number.
-    fn tile() -> [usize; 3];
-
     /// Adds the product of `left` and `panel` to the sums.
     fn times_block(block: Block<'_, Self>);
 }
@@ -63,13 +60,42 @@ impl<T> End<T> {
         }
     }
 
+    /// Writes a row, or adds it; as much of it as there are columns. The memory may hold nothing yet,
+    /// so no reference to it is made.
+    ///
     /// # Safety
     /// `index` must be one of the block's rows.
     #[allow(unsafe_code)]
     #[inline(always)]
-    unsafe fn row<'a>(self, index: usize) -> &'a mut [T] {
-        // SAFETY: the promise of whoever made this, and the caller's.
-        unsafe { std::slice::from_raw_parts_mut(self.first.add(index * self.stride), self.cols) }
+    unsafe fn put<S: Simd, const N: usize>(self, simd: S, index: usize, mut values: [T::V; N])
+    where
+        T: Lanes<S>,
+    {
+        let whole = N * lanes::<T, S>();
+        // SAFETY: the promise of whoever made this, and the caller's: the row is inside.
+        let to = unsafe { self.first.add(index * self.stride) };
+        if self.cols == whole {
+            let to = to.cast::<[T::V; N]>();
+            if self.add {
+                let one = T::splat(simd, T::one());
+                // SAFETY: as many elements as the row has, which may be read; registers are of any bits.
+                let before = unsafe { to.read_unaligned() };
+                for (value, before) in values.iter_mut().zip(before) {
+                    *value = T::mul_add(simd, before, one, *value);
+                }
+            }
+            // SAFETY: as many elements as the row has.
+            return unsafe { to.write_unaligned(values) };
+        }
+        let mut row = [T::default(); 64];
+        T::of_mut(&mut row[..whole]).copy_from_slice(&values);
+        for (col, &value) in row[..self.cols].iter().enumerate() {
+            // SAFETY: a column of the row, which may be read if it is added to.
+            unsafe {
+                let to = to.add(col);
+                to.write(if self.add { to.read() + value } else { value });
+            }
+        }
     }
 
     /// The lines of so many rows from `index` on, for a look ahead; they may lie beyond the last.
@@ -164,7 +190,7 @@ impl<T> Block<'_, T> {
     where
         T: Lanes<S>,
     {
-        let registers = self.panel.len() / self.depth / (size_of::<S::f32s>() / size_of::<T>());
+        let registers = self.panel.len() / self.depth / lanes::<T, S>();
         match registers {
             3 if tallest::<S>().1 == 3 => self.of_registers::<S, 3>(simd),
             2 => self.of_registers::<S, 2>(simd),
@@ -233,8 +259,9 @@ impl<T, V: Copy, const N: usize> Tile<'_, T, V, N> {
         for (r, values) in after.into_iter().enumerate() {
             // SAFETY: the block has this row.
             #[allow(unsafe_code)]
-            let to = unsafe { end.row(self.row + r) };
-            write::<S, T, N>(simd, to, values, end.add);
+            unsafe {
+                end.put::<S, N>(simd, self.row + r, values);
+            }
         }
     }
 
@@ -286,49 +313,6 @@ impl<T, V: Copy, const N: usize> Tile<'_, T, V, N> {
     }
 }
 
-/// Writes a row of sums, or adds it; as much of it as `to` takes.
-#[inline(always)]
-fn write<S: Simd, T: Lanes<S>, const N: usize>(
-    simd: S,
-    to: &mut [T],
-    values: [T::V; N],
-    add: bool,
-) {
-    let whole = N * size_of::<T::V>() / size_of::<T>();
-    let one = T::splat(simd, T::one());
-    if to.len() == whole {
-        for (to, value) in T::of_mut(to).iter_mut().zip(values) {
-            *to = if add {
-                T::mul_add(simd, *to, one, value)
-            } else {
-                value
-            };
-        }
-        return;
-    }
-    let mut row = [T::default(); 64];
-    T::of_mut(&mut row[..whole]).copy_from_slice(&values);
-    if add {
-        to.iter_mut()
-            .zip(&row)
-            .for_each(|(to, &value)| *to = *to + value);
-    } else {
-        to.copy_from_slice(&row[..to.len()]);
-    }
-}
-
-struct Sizes;
-
-impl WithSimd for Sizes {
-    type Output = [usize; 3];
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> [usize; 3] {
-        let (rows, registers) = tallest::<S>();
-        [rows, registers, size_of::<S::f32s>()]
-    }
-}
-
 macro_rules! blocked {
     ($T:ty) => {
         impl WithSimd for Block<'_, $T> {
@@ -341,12 +325,6 @@ macro_rules! blocked {
         }
 
         impl Blocked for $T {
-            fn tile() -> [usize; 3] {
-                let [rows, registers, bytes] = Arch::new().dispatch(Sizes);
-                let lanes = bytes / size_of::<Self>();
-                [rows, registers * lanes, lanes]
-            }
-
             fn times_block(block: Block<'_, Self>) {
                 Arch::new().dispatch(block);
             }

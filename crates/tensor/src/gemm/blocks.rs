@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use super::block_kernel::{Ahead, Block, End};
 use super::{Address, Mat};
 use crate::kernel::{Float, Room, wide};
+use crate::micro_kernel::Sizes;
 use crate::panels::Panels;
 use crate::turn::turn;
 
@@ -30,7 +31,11 @@ const REGISTER: usize = 64;
 
 /// Whether a product of these sizes is large enough, on this processor.
 pub(super) fn pays<T: Float>(m: usize, n: usize, k: usize) -> bool {
-    let [_, width, lanes] = T::tile();
+    let Sizes {
+        lanes,
+        tile: [_, width],
+        ..
+    } = T::sizes();
     let large = m >= 96 && n >= 2 * width && k >= 64 && m * n * k >= 1 << 22;
     large && lanes * size_of::<T>() == REGISTER
 }
@@ -47,7 +52,7 @@ struct Plan {
 
 impl Plan {
     fn new<T: Float>((m, n, k): (usize, usize, usize), threads: usize) -> Self {
-        let [tall, width, _] = T::tile();
+        let [tall, width] = T::sizes().tile;
         let even = |whole: usize, most: usize| whole.div_ceil(whole.div_ceil(most));
         let mut rows = even(m, ROWS).next_multiple_of(tall);
         let panels = n.div_ceil(width);
@@ -113,7 +118,11 @@ struct Piece<'a, T> {
 impl<T: Float> Piece<'_, T> {
     /// Writes the product to where `end` says for a panel's first column and number of columns.
     fn multiply(&self, end: impl Fn(usize, usize) -> End<T>) {
-        let [_, width, lanes] = T::tile();
+        let Sizes {
+            lanes,
+            tile: [_, width],
+            ..
+        } = T::sizes();
         let (rows, cols, inner) = (self.a.rows, self.b.cols, self.a.cols);
         let mut room = Room::<T>::take();
         let [left, panel, sums] = room.split([
@@ -149,7 +158,7 @@ impl<T: Float> Piece<'_, T> {
     /// What comes after the panel that begins at this row and column of `b`: the next panel, and its
     /// share of the next part of `a`.
     fn ahead(&self, first: usize, col: usize) -> [Ahead; 2] {
-        let [_, width, _] = T::tile();
+        let [_, width] = T::sizes().tile;
         let (rows, cols, inner) = (self.a.rows, self.b.cols, self.a.cols);
         let after = first + self.depth;
         let next = self.depth.min(inner.saturating_sub(after));
@@ -189,9 +198,9 @@ fn lines<T>(matrix: Mat<'_, T>, first: (usize, usize), (rows, cols): (usize, usi
     }
 }
 
-/// Writes a matrix as tiles of [`Blocked::tile`](super::Blocked::tile) rows, each column by column.
+/// Writes a matrix as tiles of [`Sizes::tile`]'s rows, each column by column.
 fn lay_tiles<T: Float>(to: &mut [T], matrix: Mat<'_, T>) {
-    let [tall, ..] = T::tile();
+    let [tall, _] = T::sizes().tile;
     let depth = matrix.cols;
     let laid = match (matrix.col_stride, tall) {
         (1, _) => 0,

@@ -128,8 +128,11 @@ pub(crate) fn product<T: Float>(a: Mat<'_, T>, b: Mat<'_, T>, spread: Spread) ->
 }
 
 /// A turned left factor of this many elements is repacked inside the caches of a core. The
-/// product of a far larger one is made in blocks of rows of that size, a thread each.
+/// product of a far larger one is made in blocks of rows of about that size, a thread each.
 const TALL: usize = 1 << 19;
+
+/// Such a block has a multiple of as many rows. Rows too long for that are few, and would be few blocks.
+const ROWS: usize = 48;
 
 /// A place that the blocks of a product write to.
 #[derive(Clone, Copy)]
@@ -179,8 +182,8 @@ unsafe fn gemm_into<T: Float>(
     }
     let parallelism = if spread == Spread::Here || m * n * k <= SMALL_GEMM {
         gemm::Parallelism::None
-    } else if a.col_stride != 1 && m * k > 8 * TALL {
-        let rows = (TALL / k).max(1).next_multiple_of(48);
+    } else if a.col_stride != 1 && m * k > 8 * TALL && TALL / k >= ROWS {
+        let rows = (TALL / k).next_multiple_of(ROWS);
         let c = Address(c);
         return (0..m.div_ceil(rows)).into_par_iter().for_each(|block| {
             let first = block * rows;

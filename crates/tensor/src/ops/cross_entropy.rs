@@ -40,6 +40,9 @@ pub enum Targets {
 
 impl Targets {
     pub(super) fn check(&self, rows: usize, classes: usize) -> Result<()> {
+        if classes == 0 && rows > 0 {
+            bail!("cross entropy: {rows} rows of 0 classes; expected at least one class");
+        }
         match self {
             Self::Distributions(values) if values.len() != rows * classes => bail!(
                 "cross entropy: {} target probabilities for {rows} rows of {classes} classes",

@@ -57,6 +57,21 @@ struct LinearCrossEntropy {
 type Part<'a> = (&'a CpuStorage, &'a Layout);
 
 impl LinearCrossEntropy {
+    /// The logits, the losses, and what the backward pass needs of each row.
+    fn run<T: Float>(
+        &self,
+        [x, weight]: [&[T]; 2],
+        bias: Option<&[T]>,
+        sizes: (usize, usize, usize),
+    ) -> (Vec<T>, Vec<T>, Vec<T>) {
+        let mut logits = linear::forward(x, weight, None, sizes);
+        let (loss, kept) = match bias {
+            Some(bias) => self.rows.losses_with_bias(&mut logits, bias),
+            None => self.rows.losses(&logits),
+        };
+        (logits, loss, kept)
+    }
+
     fn forward(
         &self,
         (x, x_layout): Part<'_>,
@@ -66,12 +81,8 @@ impl LinearCrossEntropy {
         let ((rows, input), classes) = (x_layout.shape().dims2()?, weight_layout.dims()[0]);
         dispatch!(x.dtype(), "linear_cross_entropy", T => {
             let bias = bias.map(|(bias, layout)| slice::<T>(bias, layout)).transpose()?;
-            let (x, weight) = (slice::<T>(x, x_layout)?, slice::<T>(weight, weight_layout)?);
-            let mut logits = linear::forward(x, weight, None, (rows, classes, input));
-            let (loss, kept) = match bias {
-                Some(bias) => self.rows.losses_with_bias(&mut logits, bias),
-                None => self.rows.losses(&logits),
-            };
+            let factors = [slice::<T>(x, x_layout)?, slice::<T>(weight, weight_layout)?];
+            let (logits, loss, kept) = self.run(factors, bias, (rows, classes, input));
             *self.kept.lock().unwrap_or_else(PoisonError::into_inner) =
                 Some((owned(logits), owned(kept)));
             Ok((owned(loss), rows.into()))
@@ -86,7 +97,7 @@ impl LinearCrossEntropy {
         bias: Option<&Tensor>,
         grad: &Tensor,
     ) -> Result<Tensor> {
-        let shape = (x.dim(0)?, weight.dim(0)?);
+        let (shape, input) = ((x.dim(0)?, weight.dim(0)?), x.dim(1)?);
         let kept = self
             .kept
             .lock()
@@ -97,9 +108,15 @@ impl LinearCrossEntropy {
                 Some((logits, kept)) => (vector::<T>(logits)?, vector::<T>(kept)?),
                 // A second backward pass: the first took what was kept.
                 None => {
-                    let logits = linear::linear(x, weight, bias)?;
-                    let logits = with_slice::<T, _>(&logits, |logits| Ok(logits.to_vec()))?;
-                    let (_, kept) = self.rows.losses(&logits);
+                    let run = |bias: Option<&[T]>| {
+                        with_slice::<T, _>(x, |x| with_slice::<T, _>(weight, |weight| {
+                            Ok(self.run([x, weight], bias, (shape.0, shape.1, input)))
+                        }))
+                    };
+                    let (logits, _, kept) = match bias {
+                        Some(bias) => with_slice::<T, _>(bias, |bias| run(Some(bias)))?,
+                        None => run(None)?,
+                    };
                     (logits, kept)
                 }
             };

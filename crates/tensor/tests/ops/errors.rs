@@ -2,7 +2,7 @@
 
 use mapsto_tensor::ops::{
     AvgPool2dParams, Conv2dParams, PadMode, Pool2dParams, Targets, avg_pool2d, conv2d,
-    cross_entropy_rows, linear, log_softmax, max_pool2d, pad2d, softmax,
+    cross_entropy_rows, linear, linear_cross_entropy, log_softmax, max_pool2d, pad2d, softmax,
 };
 use mapsto_tensor::testing::wave;
 use mapsto_tensor::{Result, Tensor};
@@ -175,6 +175,15 @@ fn cross_entropy() {
     names(
         cross_entropy_rows(&x, targets),
         &["4 target", "2 rows", "3 classes"],
+    );
+    let targets = Targets::Classes {
+        labels: vec![None; 2],
+        weights: None,
+        smoothing: 0.0,
+    };
+    names(
+        linear_cross_entropy(&x, &zeros(&[0, 3]), None, targets),
+        &["2 rows of 0 classes"],
     );
 }
 

@@ -48,11 +48,6 @@ impl Averaging {
             average: StateDict::new(),
         }
     }
-
-    /// Whether averaging has begun.
-    pub fn has_begun(&self) -> bool {
-        self.told.begun
-    }
 }
 
 impl Callback for Averaging {

@@ -1,6 +1,6 @@
 //! The state of a [`Trainer`] as a [`Snapshot`], and back: all of it or nothing.
 
-use mapsto_tensor::StateDict;
+use mapsto_tensor::{Device, StateDict};
 use serde_json::{Value, json};
 
 use super::{Optimizers, Trainer};
@@ -20,11 +20,11 @@ impl<O, S: Optimizers> Trainer<O, S> {
         let mut states = serde_json::Map::new();
         for callback in &self.callbacks {
             states.insert(callback.name().to_owned(), callback.state());
-            let tensors = copied(callback.tensors())?;
+            let tensors = copied(callback.tensors(), &self.store.device())?;
             snapshot.insert_tensors(&format!("callback/{}", callback.name()), tensors);
         }
         if let Some(averaged) = self.averaged() {
-            snapshot.insert_tensors(AVERAGED, copied(averaged)?);
+            snapshot.insert_tensors(AVERAGED, copied(averaged, &self.store.device())?);
         }
         snapshot.insert("callbacks", Value::Object(states));
         snapshot.describe(&self.description);
@@ -74,7 +74,8 @@ impl<O, S: Optimizers> Trainer<O, S> {
                     "the run was trained without the callback \"{name}\""
                 )));
             };
-            let tensors = copied(snapshot.tensors_of(&format!("callback/{name}")))?;
+            let tensors = snapshot.tensors_of(&format!("callback/{name}"));
+            let tensors = copied(tensors, &self.store.device())?;
             callback
                 .load_state(state, tensors)
                 .map_err(|error| Error::not_resumable(format!("callback {name}: {error}")))?;
@@ -83,10 +84,11 @@ impl<O, S: Optimizers> Trainer<O, S> {
     }
 }
 
-/// A callback may go on changing its tensors in place; those of a snapshot stay.
-fn copied(tensors: StateDict) -> Result<StateDict> {
+/// A callback may go on changing its tensors in place, those of a snapshot stay; and a snapshot of a file
+/// lies in the memory of the CPU.
+fn copied(tensors: StateDict, device: &Device) -> Result<StateDict> {
     let copies = tensors
         .into_iter()
-        .map(|(name, tensor)| Ok((name, tensor.copy()?)));
+        .map(|(name, tensor)| Ok((name, tensor.copy()?.to_device(device)?)));
     copies.collect()
 }

@@ -16,8 +16,7 @@ use mapsto_optim::Sgd;
 use mapsto_tensor::rng::Generator;
 use mapsto_tensor::{DType, Device, Module, ParamKind, ParamStore, Result, Tensor, Var, ops};
 use mapsto_train::{
-    Callback, Context, Direction, Error, Metric, Objective, Output, Position, Snapshot,
-    weights_sha256,
+    Callback, Context, Error, Metric, Objective, Output, Position, Snapshot, weights_sha256,
 };
 use rand::seq::SliceRandom;
 use serde_json::{Value, json};
@@ -238,10 +237,6 @@ pub(crate) fn scripted(values: &[f64]) -> Scripted {
 impl Metric for Scripted {
     fn name(&self) -> String {
         "scripted".to_owned()
-    }
-
-    fn direction(&self) -> Direction {
-        Direction::Higher
     }
 
     fn update(&mut self, _: &Output) -> Result<()> {

@@ -12,8 +12,8 @@
 //! `decoder.weight`. A mixture adds `latent.weight (K E, H)`, `latent.bias` and `prior.weight
 //! (K, H)`; its `decoder.weight` is `(V, E)`, if it is not tied.
 //!
-//! Dropout is plain (each element anew, Zaremba) or variational (one mask for all steps, Gal);
-//! `words` drops whole words from the embedding, `weight` entries of the recurrent weights.
+//! Dropout is plain (each element anew, Zaremba) or variational (one mask for all steps, Gal), here of
+//! inputs and outputs of layers and not of recurrent states, as in Merity's locked dropout; `words` drops whole words from the embedding, `weight` entries of the recurrent weights.
 //!
 //! **References:** Wojciech Zaremba, Ilya Sutskever, Oriol Vinyals, "Recurrent neural network
 //! regularization", 2014; Ofir Press, Lior Wolf, "Using the output embedding to improve language
@@ -105,6 +105,18 @@ impl LanguageModelConfig {
                  {self:?}"
             );
         }
+        let dropout = &self.dropout;
+        for (name, p) in [
+            ("words", dropout.words),
+            ("input", dropout.input),
+            ("hidden", dropout.hidden),
+            ("output", dropout.output),
+            ("weight", dropout.weight),
+        ] {
+            if !(0.0..=1.0).contains(&p) {
+                bail!("dropout.{name} of a language model must lie in [0, 1], got {p}");
+            }
+        }
         Ok(())
     }
 
@@ -189,14 +201,20 @@ impl LanguageModel {
     /// The recurrent layers over an embedded window `(T, N, E)`.
     fn walk(&self, embedded: &Tensor, states: Option<&[Tensor]>, train: bool) -> Result<Hidden> {
         let dropout = &self.config.dropout;
+        let layers = self.layers.len();
+        if let Some(states) = states.filter(|states| states.len() != layers) {
+            bail!(
+                "expected a state for each of {layers} layers, got {}",
+                states.len()
+            );
+        }
         let mut x = self.drop(embedded, dropout.input, train)?;
         let mut last = vec![];
         let mut raw = x.clone();
         for (index, layer) in self.layers.iter().enumerate() {
             let zeros;
-            let start = match states.map(|states| states.get(index)) {
-                Some(Some(state)) => state,
-                Some(None) => bail!("expected a state a layer, {} in all", self.layers.len()),
+            let start = match states {
+                Some(states) => &states[index],
                 None => {
                     zeros = layer.zeros(&x)?;
                     &zeros
@@ -276,21 +294,20 @@ impl LanguageModel {
         let token = Tensor::zeros((1, 1), DType::U32, &store.device())?;
         let embedded = self.embed(&token, false)?;
         let output = Tensor::zeros((1, 1, self.last_width()), store.dtype(), &store.device())?;
-        let parts: [SummaryPart<'_>; 5] = [
-            ("encoder", "Embedding", &|| self.embed(&token, false)),
-            ("rnn", "Recurrent", &|| {
-                Ok(self.walk(&embedded, None, false)?.raw)
-            }),
-            ("latent", "Linear", &|| Ok(output.clone())),
-            ("prior", "Linear", &|| Ok(output.clone())),
-            ("decoder", "Softmax", &|| self.log_probabilities(&output)),
-        ];
-        let plain = self.mixture.is_none();
-        let parts: Vec<_> = parts
-            .into_iter()
-            .filter(|(name, ..)| !plain || !["latent", "prior"].contains(name))
-            .collect();
-        Summary::of_parts(store, &parts)
+        let (last, _) = self.before_softmax(&output)?;
+        let encoder: SummaryPart<'_> = ("encoder", "Embedding", &|| self.embed(&token, false));
+        let rnn: SummaryPart<'_> = ("rnn", "Recurrent", &|| {
+            Ok(self.walk(&embedded, None, false)?.raw)
+        });
+        let decoder: SummaryPart<'_> = ("decoder", "Softmax", &|| {
+            ops::linear(&last, &self.decoder, Some(&self.bias))
+        });
+        let Some((latent, prior)) = &self.mixture else {
+            return Summary::of_parts(store, &[encoder, rnn, decoder]);
+        };
+        let latent: SummaryPart<'_> = ("latent", "Linear", &|| latent.forward(&output));
+        let prior: SummaryPart<'_> = ("prior", "Linear", &|| prior.forward(&output));
+        Summary::of_parts(store, &[encoder, rnn, latent, prior, decoder])
     }
 
     /// What the decoder takes, a row an output and softmax, and `log pi` of a mixture, a row an

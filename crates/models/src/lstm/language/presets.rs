@@ -1,13 +1,15 @@
 //! The settings that have a name.
 //!
-//! | preset | network | training | source |
+//! Without a text of your own (`--data`), each learns the embedded language.
+//!
+//! | preset | network | training | after |
 //! | --- | --- | --- | --- |
-//! | `grammar` | LSTM 1x64 | Adam, 6 epochs, cosine | the embedded language of known entropy |
+//! | `grammar` | LSTM 1x64 | Adam, 6 epochs, cosine | sized for the embedded language |
 //! | `ptb-small` | LSTM 2x200 | SGD, 20x20, 13 epochs, rate halved after the 4th | Zaremba et al. 2014 |
 //! | `ptb-medium` | LSTM 2x650, dropout 1/2 | SGD, 20x35, 39 epochs, rate / 1.2 after the 6th | Zaremba et al. 2014 |
 //! | `ptb-large` | LSTM 2x1500, dropout 0.65 | SGD, 20x35, 55 epochs, rate / 1.15 after the 14th | Zaremba et al. 2014 |
 //! | `ptb-tied` | LSTM 400 and 200, tied, variational dropout | SGD, 20x35, 18 epochs, cosine | sized for two cores |
-//! | `awd` | LSTM 3x1150 on 400, tied, weights dropped | SGD and its average | Merity et al. 2018 |
+//! | `awd` | LSTM 3x1150 on 400, tied, weights dropped | SGD and its average | Merity et al. 2018, figures of the authors' program |
 //! | `char` | LSTM 2x256 on characters | Adam, 20 epochs, cosine | |
 
 use mapsto_data::Unit;
@@ -145,7 +147,7 @@ fn awd() -> Settings {
             hidden: 1150,
             layers: 3,
             tied: true,
-            init: 0.0,
+            init_embedding: 0.1,
             alpha: 2.0,
             beta: 1.0,
             average: 5,

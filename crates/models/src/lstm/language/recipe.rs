@@ -1,16 +1,18 @@
 //! [`Recipe`]: trains a language model on a text, as its settings say.
 
-use mapsto_data::{Bptt, Corpus, CorpusConfig, Part, Section, Unit, Vocab, VocabConfig, grammar};
+use mapsto_data::{
+    Bptt, Corpus, CorpusConfig, EOS, Part, Section, Unit, Vocab, VocabConfig, grammar,
+};
 use mapsto_nn::Summary;
 use mapsto_tensor::{DType, Device, ParamStore, init::Initializer, parse_device};
 use mapsto_train::{
     Averaging, Direction, Environment, Monitor, Perplexity, RunFolder, Scores, Trainer,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::network::{LanguageModel, LanguageModelConfig};
 use super::pipeline::{Description, Writer};
-use super::settings::{DataSettings, Settings};
+use super::settings::{DataSettings, ModelSettings, Settings};
 use super::task::{NextToken, Window};
 use crate::error::{Error, Result};
 use crate::recipe::{Options, Passes, Report, Settings as _, fit, optimizer, watched};
@@ -45,7 +47,7 @@ impl crate::recipe::Recipe for Recipe {
         let config = network(&settings, vocab.len());
         let store = ParamStore::new(DType::F32, &device).with_seed(settings.train.seed);
         let model = LanguageModel::new(&config, &store.root())?;
-        spread(&store, settings.model.init)?;
+        spread(&store, &settings.model)?;
         let (batch, steps) = (settings.train.batch_size, settings.data.seq_len);
         let train = windows(corpus.train(), &vocab, batch, steps, &device)?;
         // Few streams, so that little of the text is cut off; one for the figure that counts.
@@ -79,10 +81,14 @@ impl crate::recipe::Recipe for Recipe {
         Ok(self.model.summary(&self.store)?)
     }
 
+    fn data(&self) -> Value {
+        json!(self.corpus.info())
+    }
+
     fn record(&self, run: &RunFolder, program: &str) -> Result<()> {
         let environment = Environment::here(program, &self.settings.train.device);
         run.write_json("env.json", &environment)?;
-        run.write_json("data.json", self.corpus.info())?;
+        run.write_json("data.json", &self.data())?;
         Ok(run.write_text("summary.txt", &format!("{}\n", self.summary()?))?)
     }
 
@@ -94,7 +100,10 @@ impl crate::recipe::Recipe for Recipe {
                 .validation
                 .as_ref()
                 .map(|text| |trainer: &Trainer<_>| trainer.validate(batches(text, 0))),
-            test: |trainer: &Trainer<NextToken>| self.test(trainer),
+            test: self
+                .test
+                .as_ref()
+                .map(|text| |trainer: &Trainer<NextToken>| self.test(trainer, text)),
         };
         let settings = &self.settings.train;
         fit(trainer, &self.store, run, resume, settings, passes)
@@ -122,11 +131,10 @@ impl Recipe {
         watched(trainer, run, train, monitor, options)
     }
 
-    fn test(&self, trainer: &Trainer<NextToken>) -> Result<Scores> {
-        // A text without a test part is measured on the other that it did not learn from.
-        let text = self.test.as_ref().or(self.validation.as_ref());
-        let mut scores = trainer.evaluate(batches(text.unwrap_or(&self.train), 0))?;
-        if self.settings.data.source == GRAMMAR {
+    fn test(&self, trainer: &Trainer<NextToken>, text: &Bptt) -> Result<Scores> {
+        let mut scores = trainer.evaluate(batches(text, 0))?;
+        // What a perfect model reaches that tells all tokens apart.
+        if self.settings.data.source == GRAMMAR && self.description.vocab.unk().is_none() {
             let exact = grammar::perplexity(self.settings.data.unit);
             scores.values.insert("exact_perplexity".to_owned(), exact);
         }
@@ -136,11 +144,12 @@ impl Recipe {
 
 impl Writer {
     /// Measures the model on a part of the text that `settings` name. If `foreign`, the text is
-    /// not the one it learned from, and a single file is measured whole.
+    /// not the one it learned from: a single file is measured whole, and the share of tokens that the
+    /// model does not know stands beside the perplexity.
     ///
     /// # Errors
     /// When the text cannot be read, has no such part, or has tokens that the model does not
-    /// know.
+    /// know and takes no other for.
     pub fn evaluate(&self, settings: &Settings, part: Part, foreign: bool) -> Result<Scores> {
         let data = DataSettings {
             unit: self.description.unit,
@@ -165,10 +174,31 @@ impl Writer {
             }
         };
         let vocab = &self.description.vocab;
+        // Line ends are in every text.
+        let tokens = || {
+            section
+                .tokens()
+                .filter(|token| ![EOS, "\n"].contains(token))
+        };
+        let all = tokens().count();
+        let unknown = tokens().filter(|token| vocab.id(token).is_none()).count();
+        if unknown == all {
+            return Err(Error::Config(format!(
+                "the model knows none of the {all} tokens of {}: measure it on a text like the one it \
+                 learned from",
+                data.source
+            )));
+        }
         let text = windows(&section, vocab, 1, data.seq_len, &self.device())?;
         let task = NextToken::new(self.model().clone());
         let metrics: Vec<Box<dyn mapsto_train::Metric>> = vec![Box::new(Perplexity::default())];
-        Ok(mapsto_train::evaluate(&task, metrics, batches(&text, 0))?)
+        let mut scores = mapsto_train::evaluate(&task, metrics, batches(&text, 0))?;
+        if foreign {
+            // Unknown tokens all count as one, which is easily guessed where they are many.
+            let share = unknown as f64 / all as f64;
+            scores.values.insert("unknown_tokens".to_owned(), share);
+        }
+        Ok(scores)
     }
 }
 
@@ -255,17 +285,20 @@ fn network(settings: &Settings, vocab: usize) -> LanguageModelConfig {
     }
 }
 
-/// Draws all parameters anew, uniform within `bound`, unless it is 0.
-fn spread(store: &ParamStore, bound: f64) -> Result<()> {
-    if bound == 0.0 {
-        return Ok(());
-    }
-    let uniform = Initializer::Uniform {
+/// Draws parameters anew, uniform within the bounds that are set.
+fn spread(store: &ParamStore, model: &ModelSettings) -> Result<()> {
+    let uniform = |bound: f64| Initializer::Uniform {
         low: -bound,
         high: bound,
     };
-    for name in store.names() {
-        store.init(&name, &uniform)?;
+    if model.init > 0.0 {
+        for name in store.names() {
+            store.init(&name, &uniform(model.init))?;
+        }
+    }
+    if model.init_embedding > 0.0 {
+        store.init("encoder.weight", &uniform(model.init_embedding))?;
+        store.init("decoder.bias", &Initializer::Constant(0.0))?;
     }
     Ok(())
 }
@@ -297,4 +330,30 @@ fn batches(text: &Bptt, epoch: usize) -> impl Iterator<Item = Result<Window>> {
             first,
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_start_within_their_bounds() {
+        let mut settings = Settings::default();
+        (settings.model.init, settings.model.init_embedding) = (0.05, 0.0);
+        let store = ParamStore::new(DType::F32, &Device::Cpu);
+        LanguageModel::new(&network(&settings, 30), &store.root()).unwrap();
+        let largest = |name: &str| {
+            let values = store.get(name).unwrap().abs().unwrap();
+            values.max_all().unwrap().to_scalar::<f32>().unwrap()
+        };
+        spread(&store, &settings.model).unwrap();
+        for name in store.names() {
+            assert!((0.03..=0.05).contains(&largest(&name)), "{name}");
+        }
+        settings.model.init_embedding = 0.5;
+        spread(&store, &settings.model).unwrap();
+        assert!((0.4..=0.5).contains(&largest("encoder.weight")));
+        assert_eq!(largest("decoder.bias"), 0.0);
+        assert!(largest("decoder.weight") <= 0.05);
+    }
 }

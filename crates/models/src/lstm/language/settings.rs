@@ -8,7 +8,7 @@ use super::presets::{PRESETS, preset};
 use crate::cell::Cell;
 use crate::error::Result;
 use crate::recipe::{
-    self, OptimSettings, TrainSettings, at_least_0, at_least_1, one_of, probability,
+    self, OptimSettings, TrainSettings, at_least_0, at_least_1, check, one_of, probability,
 };
 
 /// All settings.
@@ -37,7 +37,8 @@ pub struct ModelSettings {
     pub cell: Cell,
     /// Size of the embedding, at least 1; default 64.
     pub embedding: usize,
-    /// Units of each layer, at least 1; default 64.
+    /// Units of each layer, at least 1; default 64. With tied weights and no mixture the last layer has as
+    /// many as the embedding.
     pub hidden: usize,
     /// Number of layers, at least 1; default 1.
     pub layers: usize,
@@ -47,6 +48,9 @@ pub struct ModelSettings {
     pub mixture: usize,
     /// All parameters start uniform within this bound; 0, the default, for PyTorch's rules.
     pub init: f64,
+    /// The embedding starts uniform within this bound, and the biases of the softmax at 0; 0, the
+    /// default, for the rule of the others.
+    pub init_embedding: f64,
     /// Weight of the activation regularisation, 0 or more; default 0.
     pub alpha: f64,
     /// Weight of the temporal activation regularisation, 0 or more; default 0.
@@ -95,6 +99,7 @@ impl Default for ModelSettings {
             tied: false,
             mixture: 1,
             init: 0.0,
+            init_embedding: 0.0,
             alpha: 0.0,
             beta: 0.0,
             average: 0,
@@ -133,10 +138,20 @@ impl recipe::Settings for Settings {
         at_least_1("model.layers", model.layers)?;
         at_least_1("model.mixture", model.mixture)?;
         at_least_0("model.init", model.init)?;
+        at_least_0("model.init_embedding", model.init_embedding)?;
         at_least_0("model.alpha", model.alpha)?;
         at_least_0("model.beta", model.beta)?;
         at_least_1("data.train_sentences", data.train_sentences)?;
         at_least_1("data.seq_len", data.seq_len)?;
+        let room = data.max_vocab != 1;
+        check(room, "data.max_vocab", &1, "0, or at least 2")?;
+        let bound = model.tied && model.mixture == 1 && model.layers == 1;
+        let fits = !bound || model.hidden == model.embedding;
+        let range = format!(
+            "model.embedding, {}, of a single tied layer",
+            model.embedding
+        );
+        check(fits, "model.hidden", &model.hidden, &range)?;
         probability("dropout.words", self.dropout.words)?;
         probability("dropout.input", self.dropout.input)?;
         probability("dropout.hidden", self.dropout.hidden)?;

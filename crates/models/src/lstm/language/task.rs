@@ -29,11 +29,29 @@ pub struct Window {
 
 /// The states that go from one window to the next, shared between task and snapshots.
 #[derive(Debug, Clone, Default)]
-pub struct Carried(Arc<Mutex<Option<Vec<Tensor>>>>);
+pub struct Carried(Arc<Mutex<States>>);
+
+/// One for each layer, from the first window on. Those of an evaluation are apart, since training goes
+/// on from its own.
+#[derive(Debug, Default)]
+struct States {
+    training: Option<Vec<Tensor>>,
+    evaluation: Option<Vec<Tensor>>,
+}
 
 impl Carried {
-    fn lock(&self) -> MutexGuard<'_, Option<Vec<Tensor>>> {
+    fn lock(&self) -> MutexGuard<'_, States> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl States {
+    fn of(&mut self, train: bool) -> &mut Option<Vec<Tensor>> {
+        if train {
+            &mut self.training
+        } else {
+            &mut self.evaluation
+        }
     }
 }
 
@@ -43,12 +61,12 @@ impl Callback for Carried {
     }
 
     fn state(&self) -> Value {
-        json!({"layers": self.lock().as_ref().map(Vec::len)})
+        json!({"layers": self.lock().training.as_ref().map(Vec::len)})
     }
 
     fn tensors(&self) -> StateDict {
         let states = self.lock();
-        let named = states.iter().flatten().enumerate();
+        let named = states.training.iter().flatten().enumerate();
         named
             .map(|(i, state)| (i.to_string(), state.clone()))
             .collect()
@@ -61,7 +79,7 @@ impl Callback for Carried {
         if states.is_none() {
             return Err(serde::de::Error::custom("a state of a layer is missing"));
         }
-        *self.lock() = layers.and(states);
+        self.lock().training = layers.and(states);
         Ok(())
     }
 }
@@ -121,14 +139,15 @@ impl Objective<Window> for NextToken {
         let before = if window.first {
             None
         } else {
-            self.carried.lock().clone()
+            self.carried.lock().of(train).clone()
         };
         let hidden = self
             .model
             .hidden(&window.inputs, before.as_deref(), train)?;
-        // Copies, so that a state does not keep the outputs of its whole window.
-        let states = hidden.states.iter().map(|state| state.detach().copy());
-        *self.carried.lock() = Some(states.collect::<Result<_>>()?);
+        // Copies of just them, so that a state does not keep the outputs of its whole window.
+        let states = hidden.states.iter();
+        let states = states.map(|state| state.detach().force_contiguous());
+        *self.carried.lock().of(train) = Some(states.collect::<Result<_>>()?);
         let surprise = self.model.surprise(&hidden.dropped, &window.targets)?;
         let mut loss = surprise.mean_all()?;
         if train {

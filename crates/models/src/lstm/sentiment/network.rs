@@ -242,8 +242,9 @@ fn peaks(conv: &Conv1d, x: &Tensor, lengths: &[usize]) -> Result<Tensor> {
     ops::max_pool2d(&y.unsqueeze(2)?, &params)?.reshape((batch, filters))
 }
 
-/// Draws the vectors of all words anew, uniform within `bound`, that of padding 0.
-pub(super) fn start(store: &ParamStore, bound: f64) -> Result<()> {
+/// Draws the vectors of all words anew, uniform within `bound`; that of padding is 0, and so is that of
+/// unknown words, the next, where none is there to learn it from.
+pub(super) fn start(store: &ParamStore, bound: f64, learns_unknown: bool) -> Result<()> {
     let (name, uniform) = (
         "embedding.weight",
         Initializer::Uniform {
@@ -255,7 +256,8 @@ pub(super) fn start(store: &ParamStore, bound: f64) -> Result<()> {
     let Some(table) = store.get(name) else {
         return Ok(());
     };
-    let rest = table.narrow(0, 1, table.dim(0)? - 1)?;
-    let nothing = table.narrow(0, 0, 1)?.zeros_like()?;
+    let zeros = if learns_unknown { 1 } else { 2 };
+    let rest = table.narrow(0, zeros, table.dim(0)? - zeros)?;
+    let nothing = table.narrow(0, 0, zeros)?.zeros_like()?;
     table.set(&Tensor::cat(&[&nothing, &rest], 0)?)
 }

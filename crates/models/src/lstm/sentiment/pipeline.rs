@@ -41,6 +41,8 @@ pub struct Answer {
     pub words: Vec<(String, f32)>,
     /// Words that the model does not know.
     pub unknown: Vec<String>,
+    /// Words at the end that were not read, because the model reads no more of a text.
+    pub unread: usize,
 }
 
 impl Description {
@@ -119,6 +121,7 @@ impl SentimentPipeline {
     /// representation erasure", 2016.
     pub fn predict(&self, text: &str) -> Result<Answer> {
         let (vocab, mut words) = (&self.description.vocab, words(text));
+        let unread = words.len().saturating_sub(self.description.max_len);
         words.truncate(self.description.max_len);
         let unknown: Vec<String> = words
             .iter()
@@ -152,6 +155,7 @@ impl SentimentPipeline {
             classes: order.into_iter().map(named).collect(),
             words: words.iter().cloned().zip(shares).collect(),
             unknown,
+            unread,
         })
     }
 

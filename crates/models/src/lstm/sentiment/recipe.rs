@@ -11,7 +11,7 @@ use mapsto_tensor::{DType, Device, ParamStore, parse_device};
 use mapsto_train::{
     Accuracy, ConfusionMatrix, Direction, Environment, Metric, Monitor, RunFolder, Scores, Trainer,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::network::{PAD, TextClassifier, TextClassifierConfig};
 use super::pipeline::{Description, SentimentPipeline};
@@ -59,7 +59,12 @@ impl crate::recipe::Recipe for Recipe {
         };
         let store = ParamStore::new(DType::F32, &device).with_seed(settings.train.seed);
         let model = TextClassifier::new(&description.config, &store.root())?;
-        super::network::start(&store, settings.model.init)?;
+        let ids = description.ids(&train)?;
+        let unknown = description.vocab.unk();
+        let learned = ids
+            .iter()
+            .any(|(ids, _)| ids.iter().any(|&id| Some(id) == unknown));
+        super::network::start(&store, settings.model.init, learned)?;
         let (batch, seed) = (settings.train.batch_size, settings.train.seed);
         let loader = |part: &[Text], order: Option<u64>| {
             loader(&description.ids(part)?, batch, order, &device)
@@ -84,10 +89,14 @@ impl crate::recipe::Recipe for Recipe {
         Ok(self.model.summary(&self.store)?)
     }
 
+    fn data(&self) -> Value {
+        json!(self.texts.info())
+    }
+
     fn record(&self, run: &RunFolder, program: &str) -> Result<()> {
         let environment = Environment::here(program, &self.settings.train.device);
         run.write_json("env.json", &environment)?;
-        run.write_json("data.json", self.texts.info())?;
+        run.write_json("data.json", &self.data())?;
         Ok(run.write_text("summary.txt", &format!("{}\n", self.summary()?))?)
     }
 
@@ -99,7 +108,7 @@ impl crate::recipe::Recipe for Recipe {
                 .validation
                 .as_ref()
                 .map(|set| |trainer: &Trainer<_>| trainer.validate(set.epoch(0))),
-            test: |trainer: &Trainer<_>| Ok(trainer.evaluate(self.test.epoch(0))?),
+            test: Some(|trainer: &Trainer<_>| Ok(trainer.evaluate(self.test.epoch(0))?)),
         };
         let settings = &self.settings.train;
         fit(trainer, &self.store, run, resume, settings, passes)
@@ -129,8 +138,8 @@ impl SentimentPipeline {
     /// from, and those without parts of their own are measured whole.
     ///
     /// # Errors
-    /// When a setting is out of range, or the texts cannot be read or have a class that the model
-    /// does not know.
+    /// When a setting is out of range, or the texts cannot be read, lack the part, or have a class
+    /// that the model does not know.
     pub fn evaluate(&self, settings: &Settings, part: Part, foreign: bool) -> Result<Scores> {
         settings.validate()?;
         let texts = read(&settings.data, settings.train.seed)?;
@@ -153,8 +162,18 @@ impl SentimentPipeline {
         let mut settings = settings.clone();
         // As much of a text as it learned to read.
         settings.data.max_len = self.description.max_len;
-        let part = if foreign && texts.test().is_none() {
-            in_words(texts.train(), settings.data.max_len)
+        let most = settings.data.max_len;
+        let part = if foreign {
+            let whole = texts.valid().is_none() && texts.test().is_none();
+            let named = match part {
+                _ if whole => Some(texts.train()),
+                Part::Train => Some(texts.train()),
+                Part::Valid => texts.valid(),
+                Part::Test => texts.test(),
+            };
+            let source = &settings.data.source;
+            let none = || Error::Config(format!("{source} has no part of this name"));
+            in_words(named.ok_or_else(none)?, most)
         } else {
             let [train, valid, test] = parts(&texts, &settings)?;
             match part {
@@ -205,6 +224,12 @@ fn parts(texts: &LabelledText, settings: &Settings) -> Result<[Vec<Text>; 3]> {
     let (data, seed) = (&settings.data, settings.train.seed);
     let all = in_words(texts.train(), data.max_len);
     let (mut train, test) = match texts.test() {
+        Some(_) if data.fold > 0 => {
+            return Err(Error::Config(format!(
+                "data.fold must be 0, got {}: {} has a test part of its own and is not cut into folds",
+                data.fold, data.source
+            )));
+        }
         Some(test) => (all, in_words(test, data.max_len)),
         None => {
             let folds = texts.folds(data.folds, seed);
@@ -227,6 +252,14 @@ fn parts(texts: &LabelledText, settings: &Settings) -> Result<[Vec<Text>; 3]> {
                 .collect()
         };
         let (rest, held_out): (Vec<Text>, Vec<Text>) = (chosen(0), chosen(1));
+        if held_out.is_empty() {
+            return Err(Error::Config(format!(
+                "data.val_fraction, {}, of {} texts holds out none of any class: give more texts, raise \
+                 it, or set it to 0",
+                data.val_fraction,
+                train.len()
+            )));
+        }
         (train, validation) = (rest, Some(held_out));
     }
     Ok([train, validation.unwrap_or_default(), test])

@@ -58,14 +58,14 @@ pub struct DataSettings {
     pub label_column: String,
     /// `utf8`, the default, `latin1` or `windows-1252`.
     pub encoding: Encoding,
-    /// Embedded opinions to train on, at least 1; default 8,000.
+    /// Embedded opinions to train on, at least 2; default 8,000.
     pub train_samples: usize,
     /// Embedded opinions to test on, at least 1; default 2,000.
     pub test_samples: usize,
     /// Parts that texts without a test part of their own are dealt into, for cross-validation; at
     /// least 2, default 10.
     pub folds: usize,
-    /// Which of them is the test part, from 0, the default.
+    /// Which of them is the test part, from 0, the default; 0 for texts that have one.
     pub fold: usize,
     /// Share of the training part held out to choose the best epoch, in `[0, 1)`; default 0.1.
     pub val_fraction: f64,
@@ -170,7 +170,8 @@ impl recipe::Settings for Settings {
         at_least_0("model.init", model.init)?;
         probability("model.input_dropout", model.input_dropout)?;
         probability("model.dropout", model.dropout)?;
-        at_least_1("data.train_samples", data.train_samples)?;
+        let samples = data.train_samples;
+        check(samples >= 2, "data.train_samples", &samples, "at least 2")?;
         at_least_1("data.test_samples", data.test_samples)?;
         at_least_1("data.max_len", data.max_len)?;
         let folds = data.folds;

@@ -28,8 +28,7 @@ pub(super) trait Cell: Copy + Send + Sync + 'static {
     fn composed(self, x: &Tensor, product: &Tensor, states: &[Tensor]) -> Result<Vec<Tensor>>;
 }
 
-/// One row of the batch at one step, or all of them one after another; in a row, `H` units and
-/// gates in blocks of `H`.
+/// One row of the batch at one step: `H` units, and gates in blocks of `H`.
 pub(super) struct Step<'a, T> {
     /// The input's part of the gates.
     pub(super) x: &'a [T],
@@ -43,7 +42,7 @@ pub(super) struct Step<'a, T> {
     pub(super) kept: &'a mut [T],
 }
 
-/// The same on the way back.
+/// The same on the way back, of one row or of all of them, one after another.
 pub(super) struct StepBack<'a, T> {
     pub(super) kept: &'a [T],
     /// Gradient of this step's output.

@@ -12,7 +12,7 @@ use crate::room::{ALIGNED, aligned};
 
 /// The right factor of the products of a walk, `(K, N)`.
 enum Factor<'a, T> {
-    /// Of one product only.
+    /// As it came: of one product only, or without a row.
     AsIs(Mat<'a, T>),
     /// Panel by panel.
     Panels(Vec<T>),

@@ -11,15 +11,17 @@ use crate::kernel::{Float, Mat, Spread, add_rows, gemm, product, wide, zeros};
 /// The gradients of the op's inputs.
 pub(super) struct Grads<T> {
     pub(super) dx: Vec<T>,
+    /// Empty if it is not asked for.
     pub(super) dweight: Vec<T>,
     pub(super) drest: Vec<T>,
 }
 
+/// Whether the weight's gradient is wanted stands beside what is known.
 pub(super) fn backward<T: Float, C: Cell>(
     cell: C,
     sizes: &Sizes,
     order: &Order,
-    (weight, rest, y, kept): (&[T], &[T], &[T], &[T]),
+    ((weight, rest, y, kept), learned): ((&[T], &[T], &[T], &[T]), bool),
     grad: &[T],
 ) -> Grads<T> {
     let (units, hidden, batch) = (sizes.units(), sizes.hidden, sizes.batch);
@@ -43,7 +45,11 @@ pub(super) fn backward<T: Float, C: Cell>(
         let gates = Mat::new(gates, batch, width);
         weight.product(&mut dh, gates, true);
     }
-    let dweight = weight_gradient(sizes, order, (&dproduct, width), y, &rest[..units]);
+    let dweight = if learned {
+        weight_gradient(sizes, order, (&dproduct, width), y, &rest[..units])
+    } else {
+        vec![]
+    };
     let mut drest = dh;
     if C::STATES == 2 {
         drest.extend_from_slice(&dc);
@@ -55,11 +61,15 @@ pub(super) fn backward<T: Float, C: Cell>(
     }
     let mut dx = dproduct;
     if C::PRODUCT_APART {
-        for (dx, dlast) in dx.chunks_exact_mut(width).zip(dlast.chunks_exact(hidden)) {
-            dx[width - hidden..].copy_from_slice(dlast);
-        }
+        put_last(&mut dx, width, &dlast, hidden);
     }
     Grads { dx, dweight, drest }
+}
+
+/// Puts the input's part of the last gate into the gates of each row.
+pub(super) fn put_last<T: Copy>(gates: &mut [T], width: usize, last: &[T], hidden: usize) {
+    let rows = gates.chunks_exact_mut(width).zip(last.chunks_exact(hidden));
+    rows.for_each(|(gates, last)| gates[width - hidden..].copy_from_slice(last));
 }
 
 /// A step back of the rows that took it; the others' gates get no gradient.

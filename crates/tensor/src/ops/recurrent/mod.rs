@@ -29,6 +29,7 @@ use candle_core::{Result, Tensor, bail};
 use self::cell::Cell;
 use self::gru::Gru;
 use self::lstm::Lstm;
+use self::order::check_lengths;
 use self::rnn::Rnn;
 use self::sequence::Sequence;
 use super::linear;
@@ -168,7 +169,7 @@ fn check(
             );
         }
     }
-    order.check(name, steps, batch)
+    check_lengths(name, order.lengths.as_deref(), steps, batch)
 }
 
 /// The input's part of the gates, for all steps in one product, and the op's third input.

@@ -14,23 +14,29 @@ pub struct Order {
     pub lengths: Option<Vec<usize>>,
 }
 
-impl Order {
-    pub(super) fn check(&self, name: &str, steps: usize, batch: usize) -> Result<()> {
-        let Some(lengths) = &self.lengths else {
-            return Ok(());
-        };
-        if lengths.len() != batch {
-            bail!(
-                "{name}: {} lengths for a batch of {batch} sequences",
-                lengths.len()
-            );
-        }
-        match lengths.iter().find(|&&n| n == 0 || n > steps) {
-            Some(length) => bail!("{name}: a length must lie in 1..={steps}, got {length}"),
-            None => Ok(()),
-        }
+/// Refuses lengths, if there are any, that do not fit a batch of sequences of so many places.
+pub(super) fn check_lengths(
+    name: &str,
+    lengths: Option<&[usize]>,
+    places: usize,
+    batch: usize,
+) -> Result<()> {
+    let Some(lengths) = lengths else {
+        return Ok(());
+    };
+    if lengths.len() != batch {
+        bail!(
+            "{name}: {} lengths for a batch of {batch} sequences",
+            lengths.len()
+        );
     }
+    match lengths.iter().find(|&&n| n == 0 || n > places) {
+        Some(length) => bail!("{name}: a length must lie in 1..={places}, got {length}"),
+        None => Ok(()),
+    }
+}
 
+impl Order {
     /// The steps in the order in which they are taken.
     pub(super) fn walk(&self, steps: usize) -> impl DoubleEndedIterator<Item = usize> + use<> {
         let reverse = self.reverse;

@@ -45,23 +45,22 @@ impl<C: Cell> Sequence<C> {
         let Some(kept) = kept.as_ref() else {
             bail!("{}: the forward pass kept nothing to go back with", C::NAME);
         };
+        let learned = weight.track_op();
         dispatch!(x.dtype(), C::NAME, T => {
             let grads = with_slice::<T, _>(weight, |weight| with_slice::<T, _>(rest, |rest| {
                 with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| {
                     with_slice::<T, _>(kept, |kept| {
                         let known = (weight, rest, y, kept);
-                        Ok(backward(self.cell, &sizes, &self.order, known, grad))
+                        Ok(backward(self.cell, &sizes, &self.order, (known, learned), grad))
                     })
                 }))
             }))?;
-            let tensor = |input: &Tensor, data: Vec<T>| {
-                if !input.track_op() {
-                    return Ok(None);
-                }
-                handover::gradient(input, Tensor::from_vec(data, input.shape(), input.device())?)
-            };
             let Grads { dx, dweight, drest } = grads;
-            Ok([tensor(x, dx)?, tensor(weight, dweight)?, tensor(rest, drest)?])
+            Ok([
+                handover::made(x, dx)?,
+                handover::made(weight, dweight)?,
+                handover::made(rest, drest)?,
+            ])
         })
     }
 }

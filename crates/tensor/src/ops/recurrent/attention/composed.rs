@@ -25,6 +25,17 @@ pub(super) fn decode<C: Cell>(
         look,
         ..
     } = *sizes;
+    let within = lengths
+        .map(|lengths| within(lengths, places, gates))
+        .transpose()?;
+    let memory = match &within {
+        // What lies beyond may be no number, and 0 times that is none either.
+        Some(within) => {
+            let shown = within.unsqueeze(2)?.broadcast_as(memory.shape())?;
+            shown.where_cond(memory, &memory.zeros_like()?)?
+        }
+        None => memory.clone(),
+    };
     let keys = memory.narrow(2, 0, attention)?;
     let values = memory.narrow(2, attention, context)?.contiguous()?;
     let mut first = 0;
@@ -50,9 +61,6 @@ pub(super) fn decode<C: Cell>(
     let mut states = (0..C::STATES)
         .map(|_| part(batch, hidden))
         .collect::<Result<Vec<_>>>()?;
-    let mask = lengths
-        .map(|lengths| beyond(lengths, places, gates))
-        .transpose()?;
     let [mut outputs, mut contexts, mut all_weights] = [const { vec![] }; 3];
     let mut look = |h: &Tensor| -> Result<Tensor> {
         let asked = h.matmul(&query)?.unsqueeze(1)?;
@@ -62,8 +70,9 @@ pub(super) fn decode<C: Cell>(
         }
         let compared = compared.tanh()?;
         let mut scores = compared.broadcast_mul(&energy)?.sum(D::Minus1)?;
-        if let Some(mask) = &mask {
-            scores = (scores + mask)?;
+        if let Some(within) = &within {
+            let lowest = scores.zeros_like()?.affine(1.0, f64::NEG_INFINITY)?;
+            scores = within.where_cond(&scores, &lowest)?;
         }
         let weights = softmax(&scores, D::Minus1)?;
         if let Some((_, seen)) = &mut seen {
@@ -92,17 +101,9 @@ pub(super) fn decode<C: Cell>(
     Tensor::cat(&[outputs, contexts, all_weights, states].concat(), 0)
 }
 
-/// 0 within each sequence, minus infinity beyond its end.
-fn beyond(lengths: &[usize], places: usize, like: &Tensor) -> Result<Tensor> {
-    let of_row = |&length: &usize| {
-        (0..places).map(move |place| {
-            if place < length {
-                0.0
-            } else {
-                f64::NEG_INFINITY
-            }
-        })
-    };
-    let mask = lengths.iter().flat_map(of_row).collect();
-    constant(mask, (lengths.len(), places), like)
+/// Whether each place lies within its sequence, `(B, S)`.
+fn within(lengths: &[usize], places: usize, like: &Tensor) -> Result<Tensor> {
+    let of_row = |&length: &usize| (0..places).map(move |place| f64::from(place < length));
+    let within = lengths.iter().flat_map(of_row).collect();
+    constant(within, (lengths.len(), places), like)?.ne(0.0)
 }

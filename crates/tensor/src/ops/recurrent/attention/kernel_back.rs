@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::super::cell::{Cell, StepBack};
 use super::super::factor::Products;
 use super::super::kernel::both;
-use super::super::kernel_back::take_step_back;
+use super::super::kernel_back::{put_last, take_step_back};
 use super::Look;
 use super::kernel::{Rest, Sizes};
 use super::row::{Back, Memory, add, look_back};
@@ -120,12 +120,7 @@ pub(super) fn backward<T: Float, C: Cell>(
         let dgates = &mut all.dgates[step * batch * width..][..batch * width];
         dgates.copy_from_slice(dproduct);
         if C::PRODUCT_APART {
-            for (dgates, dlast) in dgates
-                .chunks_exact_mut(width)
-                .zip(dlast.chunks_exact(hidden))
-            {
-                dgates[width - hidden..].copy_from_slice(dlast);
-            }
+            put_last(dgates, width, &dlast, hidden);
         }
         of_state.product(&mut dh, Mat::new(dproduct, batch, width), true);
         of_context.product(&mut dmix, Mat::new(dgates, batch, width), false);

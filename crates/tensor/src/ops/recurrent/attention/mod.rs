@@ -38,6 +38,7 @@ use self::op::Decoder;
 use super::cell::Cell;
 use super::gru::Gru;
 use super::lstm::Lstm;
+use super::order::check_lengths;
 use super::rnn::Rnn;
 use super::{Recurrence, RecurrentWeights, of_kind};
 use crate::kernel::has_kernel;
@@ -159,10 +160,10 @@ fn check(
     let hidden = weights.cell.weight_hh.dims2()?.1;
     let width = kind.gates() * hidden;
     let (attention, _) = weights.query.dims2()?;
-    if [steps, places, hidden, attention].contains(&0) {
+    if [steps, places, context, hidden, attention].contains(&0) {
         bail!(
-            "attention decoder: expected at least one step, place, unit and unit of attention, got \
-             {steps}, {places}, {hidden} and {attention}"
+            "attention decoder: expected at least one step, place, value in each, unit and unit of \
+             attention, got {steps}, {places}, {context}, {hidden} and {attention}"
         );
     }
     let mut shapes = vec![
@@ -200,7 +201,8 @@ fn check(
             );
         }
     }
-    check_lengths(memory.lengths.as_deref(), batch, places)?;
+    let lengths = memory.lengths.as_deref();
+    check_lengths("attention decoder", lengths, places, batch)?;
     Ok(Sizes {
         steps,
         batch,
@@ -212,22 +214,6 @@ fn check(
         coverage: weights.coverage.is_some(),
         look: weights.look,
     })
-}
-
-fn check_lengths(lengths: Option<&[usize]>, batch: usize, places: usize) -> Result<()> {
-    let Some(lengths) = lengths else {
-        return Ok(());
-    };
-    if lengths.len() != batch {
-        bail!(
-            "attention decoder: {} lengths for a batch of {batch} sequences",
-            lengths.len()
-        );
-    }
-    match lengths.iter().find(|&&n| n == 0 || n > places) {
-        Some(n) => bail!("attention decoder: a length must lie in 1..={places}, got {n}"),
-        None => Ok(()),
-    }
 }
 
 /// The op's three inputs: the inputs' part of the gates `(T, B, G H)`; keys and values side by

@@ -71,8 +71,26 @@ fn kernel_and_composition_agree() {
                 |t| run(t, false),
                 |t| run(t, true),
             );
+            // What lies beyond a sequence may be anything, for both.
+            let mut inputs = packed(kind, &sizes);
+            inputs[1] = padded_with_nan(&inputs[1], lengths.unwrap_or(&[6; 3]));
+            assert_same(
+                &format!("{}, {lengths:?}, {look:?}, padded", kind.name()),
+                &inputs,
+                |t| run(t, false),
+                |t| run(t, true),
+            );
         }
     }
+}
+
+fn padded_with_nan(memory: &Tensor, lengths: &[usize]) -> Tensor {
+    let (_, places, width) = memory.dims3().unwrap();
+    let mut values = memory.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    for (row, length) in values.chunks_exact_mut(places * width).zip(lengths) {
+        row[length * width..].fill(f64::NAN);
+    }
+    Tensor::from_vec(values, memory.shape(), memory.device()).unwrap()
 }
 
 /// Memory and weights of a decoder with 2 inputs, with coverage if there are 12 tensors, and that
@@ -218,6 +236,7 @@ fn what_does_not_fit_is_named() {
         (7, vec![5, 4], "query"),
         (8, vec![1, 4], "energy"),
         (9, vec![2, 2, 3], "states"),
+        (1, vec![2, 3, 0], "value in each"),
         (10, vec![1, 4], "coverage"),
         (11, vec![2, 4], "seen"),
         (12, vec![2, 3], "found"),
@@ -233,7 +252,8 @@ fn what_does_not_fit_is_named() {
         (vec![0, 1], "1..=3"),
     ] {
         let inputs = inputs(Recurrence::Gru);
-        let error = check_lengths(Some(&lengths), 2, inputs[1].dim(1).unwrap()).unwrap_err();
+        let error =
+            check_lengths("decoder", Some(&lengths), inputs[1].dim(1).unwrap(), 2).unwrap_err();
         assert!(error.to_string().contains(what), "{error}");
     }
 }
