@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
 
-use common::{Outcome, command, files, mapsto};
+use common::{Outcome, command, fails, mapsto};
 
 /// A training that takes about a second, in `runs/a`.
 fn train(folder: &Path, more: &[&str]) -> Outcome {
@@ -213,28 +213,6 @@ fn texts_of_ones_own() {
     assert_eq!(again.code, Some(0), "{}", again.stderr);
     let written = mapsto(at, &["generate", "runs/b", "-n", "30", "--json"]).json();
     assert_eq!(written["text"].as_str().unwrap().chars().count(), 30);
-}
-
-/// Runs a command that must fail with this code and these words, and leave no file.
-fn fails(folder: &Path, arguments: &[&str], code: i32, words: &[&str]) {
-    let before = files(folder);
-    let outcome = mapsto(folder, arguments);
-    assert_eq!(
-        outcome.code,
-        Some(code),
-        "{arguments:?}: {}",
-        outcome.stderr
-    );
-    for word in words {
-        assert!(
-            outcome.stderr.contains(word),
-            "{arguments:?}: no \"{word}\" in: {}",
-            outcome.stderr
-        );
-    }
-    assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
-    assert!(outcome.stdout.is_empty(), "{}", outcome.stdout);
-    assert_eq!(files(folder), before, "{arguments:?} left files");
 }
 
 #[test]
