@@ -265,6 +265,9 @@ fn bad_runs_and_options() {
     generate(&["--top-p", "1.5"], 2, &["top-p", "1.5"]);
     fails(at, &["generate", "nothing"], 2, &["nothing"]);
     fails(at, &["eval", "a", "--data", "nowhere"], 3, &["nowhere"]);
+    // The rate falls towards the last epoch, which therefore stays where it was.
+    let longer = ["train", "lm", "--resume", "a", "--epochs", "3"];
+    fails(at, &longer, 2, &["train.epochs cannot change", "new run"]);
     fs::write(at.join("text.txt"), lines(20)).unwrap();
     assert_eq!(common::train(at, "c", &["--out", "."]).code, Some(0));
     fails(at, &["generate", "c"], 5, &["kind cnn, not lm"]);
