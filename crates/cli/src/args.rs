@@ -97,7 +97,7 @@ pub(crate) struct SettingArgs {
     /// Fixes initialisation, order, dropout and embedded data.
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    /// cpu, cuda, cuda:N, metal or auto.
+    /// cpu, cuda, cuda:N, metal, metal:N or auto.
     #[arg(long)]
     pub(crate) device: Option<String>,
     /// Threads that load data ahead.
@@ -212,7 +212,7 @@ pub(crate) struct EvalArgs {
     /// Exit with code 6 unless a figure reaches a value, such as `--min accuracy=0.98`.
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) min: Vec<String>,
-    /// cpu, cuda, cuda:N, metal or auto.
+    /// cpu, cuda, cuda:N, metal, metal:N or auto.
     #[arg(long)]
     pub(crate) device: Option<String>,
 }
@@ -229,7 +229,7 @@ pub(crate) struct PredictArgs {
     /// How many answers to show for each.
     #[arg(long, default_value_t = 3)]
     pub(crate) top: usize,
-    /// cpu, cuda, cuda:N, metal or auto.
+    /// cpu, cuda, cuda:N, metal, metal:N or auto.
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,
 }
@@ -265,7 +265,7 @@ pub(crate) struct GenerateArgs {
     /// The same seed makes the same.
     #[arg(long, default_value_t = 42)]
     pub(crate) seed: u64,
-    /// cpu, cuda, cuda:N, metal or auto.
+    /// cpu, cuda, cuda:N, metal, metal:N or auto.
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,
 }
@@ -321,7 +321,7 @@ pub(crate) struct TranslateArgs {
     /// second on, with .n before the ending.
     #[arg(long, value_name = "FILE.png")]
     pub(crate) attention: Option<PathBuf>,
-    /// cpu, cuda, cuda:N, metal or auto.
+    /// cpu, cuda, cuda:N, metal, metal:N or auto.
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,
 }

@@ -5,33 +5,8 @@
 mod common;
 
 use std::fs;
-use std::path::Path;
 
-use common::{files, mapsto, train, write_set};
-
-/// Runs a command that must fail with this code, these words in its error, one line of it, and
-/// no file made or changed.
-fn fails(folder: &Path, arguments: &[&str], code: i32, words: &[&str]) {
-    let before = files(folder);
-    let outcome = mapsto(folder, arguments);
-    assert_eq!(
-        outcome.code,
-        Some(code),
-        "{arguments:?}: {}",
-        outcome.stderr
-    );
-    for word in words {
-        assert!(
-            outcome.stderr.contains(word),
-            "{arguments:?}: no \"{word}\" in: {}",
-            outcome.stderr
-        );
-    }
-    assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
-    assert!(outcome.stdout.is_empty(), "{}", outcome.stdout);
-    assert_eq!(files(folder), before, "{arguments:?} left files");
-    assert!(!folder.join("runs").exists(), "{arguments:?} left a run");
-}
+use common::{fails, mapsto, train, write_set};
 
 #[test]
 fn arguments_and_settings() {

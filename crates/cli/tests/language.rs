@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
 
-use common::{Outcome, command, files, mapsto};
+use common::{Outcome, command, fails, mapsto};
 
 /// A training that takes about a second, in `runs/a`.
 fn train(folder: &Path, more: &[&str]) -> Outcome {
@@ -284,28 +284,6 @@ fn texts_of_ones_own() {
     assert!(changed.contains("epochs = 2"), "{changed}");
 }
 
-/// Runs a command that must fail with this code and these words, and leave no file.
-fn fails(folder: &Path, arguments: &[&str], code: i32, words: &[&str]) {
-    let before = files(folder);
-    let outcome = mapsto(folder, arguments);
-    assert_eq!(
-        outcome.code,
-        Some(code),
-        "{arguments:?}: {}",
-        outcome.stderr
-    );
-    for word in words {
-        assert!(
-            outcome.stderr.contains(word),
-            "{arguments:?}: no \"{word}\" in: {}",
-            outcome.stderr
-        );
-    }
-    assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
-    assert!(outcome.stdout.is_empty(), "{}", outcome.stdout);
-    assert_eq!(files(folder), before, "{arguments:?} left files");
-}
-
 #[test]
 fn bad_texts_and_settings() {
     let folder = tempfile::tempdir().unwrap();
@@ -363,6 +341,9 @@ fn bad_runs_and_options() {
     generate(&["--top-p", "1.5"], 2, &["top-p", "1.5"]);
     fails(at, &["generate", "nothing"], 2, &["nothing"]);
     fails(at, &["eval", "a", "--data", "nowhere"], 3, &["nowhere"]);
+    // The rate falls towards the last epoch, which therefore stays where it was.
+    let longer = ["train", "lm", "--resume", "a", "--epochs", "3"];
+    fails(at, &longer, 2, &["train.epochs cannot change", "new run"]);
     fs::write(at.join("text.txt"), lines(20)).unwrap();
     assert_eq!(common::train(at, "c", &["--out", "."]).code, Some(0));
     fails(at, &["generate", "c"], 5, &["kind cnn, not lm"]);

@@ -46,6 +46,10 @@ pub struct Bptt {
 impl Bptt {
     /// Cuts `tokens` into `batch_size` streams and these into windows of `seq_len` steps on
     /// `device`; each stream needs two tokens at least.
+    ///
+    /// # Errors
+    ///
+    /// Where `batch_size` or `seq_len` is 0, or there are fewer than two tokens for each stream.
     pub fn new(tokens: &[u32], batch_size: usize, seq_len: usize, device: &Device) -> Result<Self> {
         if batch_size == 0 || seq_len == 0 {
             return Err(Error::Config(format!(

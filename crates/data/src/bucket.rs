@@ -35,6 +35,10 @@ pub struct BucketSampler {
 
 impl BucketSampler {
     /// Sample `i` is `lengths[i]` long; give the loader the same `batch_size`.
+    ///
+    /// # Errors
+    ///
+    /// Where `batch_size` is 0.
     pub fn new(lengths: Vec<usize>, batch_size: usize, seed: u64) -> Result<Self> {
         if batch_size == 0 {
             return Err(Error::Config(

@@ -17,6 +17,10 @@ const GAP_GREY: f32 = 0.5;
 ///
 /// All cells have the size of the largest picture; smaller ones stand in the upper left corner. The
 /// sheet is in colour if one of them is.
+///
+/// # Errors
+///
+/// Where there are no pictures, or `columns` is 0.
 pub fn contact_sheet(pictures: &[Picture], columns: usize) -> Result<Picture> {
     let cell_height = pictures.iter().map(|p| p.height()).max().unwrap_or(0);
     let cell_width = pictures.iter().map(|p| p.width()).max().unwrap_or(0);

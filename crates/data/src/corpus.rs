@@ -115,6 +115,11 @@ pub struct Section {
 
 impl Corpus {
     /// Reads a text file, or the text files of a folder.
+    ///
+    /// # Errors
+    ///
+    /// Where the source is missing, the files of its parts cannot be told, a file cannot be read in
+    /// the encoding that `config` names, or one has fewer than two tokens (three, where it is cut).
     pub fn open(source: impl AsRef<Path>, config: &CorpusConfig) -> Result<Self> {
         let source = source.as_ref();
         let read = |path: &Path| Section::open(path, config);
@@ -161,6 +166,10 @@ impl Corpus {
     }
 
     /// Writes this many sentences a part by [`grammar`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`grammar::text`].
     pub fn grammar(train: usize, valid: usize, test: usize, unit: Unit, seed: u64) -> Result<Self> {
         let section = |part, sentences| -> Result<Section> {
             let text = grammar::text(part, sentences, seed)?;
@@ -210,6 +219,11 @@ impl Corpus {
 
 impl Section {
     /// Reads a whole text file.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read in the encoding that `config` names, or has fewer than two
+    /// tokens.
     pub fn open(path: impl AsRef<Path>, config: &CorpusConfig) -> Result<Self> {
         let path = path.as_ref();
         let section = Self::new(config.encoding.read(path)?, config.unit);

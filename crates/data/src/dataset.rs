@@ -42,6 +42,10 @@ pub trait Dataset: Send + Sync {
     }
 
     /// Loads sample `index`; whatever is random about it is drawn from `rng`.
+    ///
+    /// # Errors
+    ///
+    /// Where `index` lies beyond the set, or the sample cannot be had.
     fn get(&self, index: usize, rng: &mut Stream) -> Result<Self::Item>;
 }
 
@@ -85,6 +89,10 @@ pub struct Subset<D> {
 
 impl<D: Dataset> Subset<D> {
     /// Selects `indices`, of which each must lie in the set.
+    ///
+    /// # Errors
+    ///
+    /// Where an index lies beyond the set.
     pub fn new(dataset: Arc<D>, indices: Vec<usize>) -> Result<Self> {
         let len = dataset.len();
         match indices.iter().find(|&&index| index >= len) {

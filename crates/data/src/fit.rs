@@ -51,6 +51,10 @@ const UNEVEN: f32 = 3.0;
 const DARK: f32 = 0.25;
 
 /// Brings a picture into the form of the MNIST pictures, `height` by `width`.
+///
+/// # Errors
+///
+/// Where `height` or `width` is 0, or the picture is in colour, blank or too large to be scaled.
 pub fn fit_digit(picture: &Picture, height: usize, width: usize) -> Result<Vec<f32>> {
     if height == 0 || width == 0 {
         return Err(Error::Config(format!(

@@ -56,6 +56,10 @@ static STATES: LazyLock<Vec<Vec<Edge>>> = LazyLock::new(states);
 /// Writes the first `sentences` sentences of a part, one a line.
 ///
 /// A sentence depends on (part, its number, `seed`) only; more of them add to the same text.
+///
+/// # Errors
+///
+/// Where `sentences` is above 1,000,000,000,000.
 pub fn text(part: Part, sentences: usize, seed: u64) -> Result<String> {
     let limit = FIRST[1];
     if sentences as u64 > limit {
@@ -119,6 +123,10 @@ pub fn perplexity(unit: Unit) -> f64 {
 ///
 /// On a finite text it differs from [`entropy_rate`] by chance; a model's loss is best compared
 /// with the surprise on the same text.
+///
+/// # Errors
+///
+/// Where the text is empty, or the grammar cannot have written a line of it.
 pub fn surprise(text: &str) -> Result<f64> {
     let (mut nats, mut tokens) = (0.0, 0);
     for (number, line) in text.lines().enumerate() {

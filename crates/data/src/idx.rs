@@ -41,6 +41,11 @@ pub struct Idx {
 
 impl Idx {
     /// Reads an IDX file, plain or gzip.
+    ///
+    /// # Errors
+    ///
+    /// Where the file is missing, cut off, damaged or too long, or holds anything but unsigned
+    /// bytes.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let mut reader = Reader::open(path.as_ref())?;
         let dims = reader.dims()?;
@@ -49,11 +54,20 @@ impl Idx {
     }
 
     /// Reads the dimensions only.
+    ///
+    /// # Errors
+    ///
+    /// Where the file is missing, or its header is cut off, damaged or that of anything but
+    /// unsigned bytes.
     pub fn read_dims(path: impl AsRef<Path>) -> Result<Vec<usize>> {
         Reader::open(path.as_ref())?.dims()
     }
 
     /// Writes an IDX file, as gzip where the name ends in `.gz`; it appears whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// Where `dims` does not fit `data`, or the file cannot be written.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let header = self.header()?;

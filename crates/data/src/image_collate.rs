@@ -48,6 +48,10 @@ impl ImageCollate {
     }
 
     /// Makes a pixel `(pixel / 255 - mean) / std`; `std` must be above 0.
+    ///
+    /// # Errors
+    ///
+    /// Where `mean` is not finite, or `std` is not finite and above 0.
     pub fn normalize(mut self, mean: f64, std: f64) -> Result<Self> {
         if !(std > 0.0 && std.is_finite() && mean.is_finite()) {
             return Err(Error::Config(format!(

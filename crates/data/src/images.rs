@@ -37,6 +37,11 @@ impl ImageSet {
     /// A set of `labels.len()` grey pictures of `size` (height, width), row by row in `pixels`.
     ///
     /// Each label is the number of a class in `class_names`.
+    ///
+    /// # Errors
+    ///
+    /// Where a side is 0, the bytes are not as many as the pictures need, or a label is that of no
+    /// class.
     pub fn new(
         pixels: Vec<u8>,
         labels: Vec<u32>,
@@ -47,6 +52,10 @@ impl ImageSet {
     }
 
     /// The same of `size` (channels, height, width), plane by plane.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new), and where there is no channel.
     pub fn of_planes(
         pixels: Vec<u8>,
         labels: Vec<u32>,
@@ -117,6 +126,10 @@ impl ImageSet {
     }
 
     /// The bytes of picture `index`, row by row, plane by plane.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no picture `index`.
     pub fn pixels(&self, index: usize) -> Result<&[u8]> {
         let size = self.size();
         let len = self.labels.len();
@@ -125,6 +138,10 @@ impl ImageSet {
     }
 
     /// Picture `index` in 0..=1.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no picture `index`, or it is neither grey nor of three planes.
     pub fn picture(&self, index: usize) -> Result<Picture> {
         let scaled = |&pixel: &u8| f32::from(pixel) / 255.0;
         let pixels = self.pixels(index)?.iter().map(scaled).collect();

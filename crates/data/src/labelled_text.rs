@@ -207,6 +207,10 @@ impl LabelledText {
     }
 
     /// Cross-validation over the train part: [`k_fold`] of its labels.
+    ///
+    /// # Errors
+    ///
+    /// As for [`k_fold`].
     pub fn folds(&self, k: usize, seed: u64) -> Result<Vec<Fold>> {
         k_fold(self.train().labels(), k, seed)
     }

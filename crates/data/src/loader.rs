@@ -35,6 +35,10 @@ pub trait Collate<T>: Send + Sync {
     type Batch: Send;
 
     /// Makes a batch of `items`, which are in the epoch's order.
+    ///
+    /// # Errors
+    ///
+    /// Where the items make no batch, such as those of different sizes.
     fn collate(&self, items: Vec<T>) -> Result<Self::Batch>;
 }
 
@@ -91,6 +95,10 @@ where
     }
 
     /// Samples a batch, 1 or more; default 1.
+    ///
+    /// # Errors
+    ///
+    /// Where `batch_size` is 0.
     pub fn batch_size(mut self, batch_size: usize) -> Result<Self> {
         if batch_size == 0 {
             return Err(Error::Config(

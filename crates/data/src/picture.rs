@@ -41,12 +41,20 @@ pub struct Picture {
 impl Picture {
     /// A grey picture of `height` rows; values outside 0..=1 are brought to its nearer end,
     /// and what is not a number becomes 0.
+    ///
+    /// # Errors
+    ///
+    /// Where there is no pixel, or not one value for each.
     pub fn new(pixels: Vec<f32>, height: usize, width: usize) -> Result<Self> {
         Self::of_planes(pixels, 1, height, width)
     }
 
     /// A picture of 1 plane (grey) or 3 (red, green, blue), one after the other; values as in
     /// [`new`](Self::new).
+    ///
+    /// # Errors
+    ///
+    /// Where there are neither 1 nor 3 planes, no pixel, or not one value for each in each plane.
     pub fn of_planes(
         mut pixels: Vec<f32>,
         channels: usize,
@@ -79,11 +87,19 @@ impl Picture {
     }
 
     /// Reads a PNG or JPEG in grey, whatever the name ends in.
+    ///
+    /// # Errors
+    ///
+    /// Where the file is missing, too large, or no picture that can be read.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         Self::read(path.as_ref(), 1)
     }
 
     /// Reads a PNG or JPEG in colour; a grey one gives three equal planes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`load`](Self::load).
     pub fn load_colour(path: impl AsRef<Path>) -> Result<Self> {
         Self::read(path.as_ref(), 3)
     }
@@ -133,6 +149,10 @@ impl Picture {
     }
 
     /// Every pixel as a square of `factor` by `factor`, to make small pictures visible.
+    ///
+    /// # Errors
+    ///
+    /// Where `factor` is 0.
     pub fn enlarge(&self, factor: usize) -> Result<Self> {
         let mut pixels = Vec::new();
         for row in self.pixels.chunks_exact(self.width) {
@@ -147,6 +167,10 @@ impl Picture {
     }
 
     /// Writes a PNG of 8 bits a sample, grey or in colour; it appears whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// Where the picture is too large for PNG, or the file cannot be written.
     pub fn save_png(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let (width, height) = (u32::try_from(self.width), u32::try_from(self.height));

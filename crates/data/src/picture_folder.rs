@@ -24,11 +24,13 @@ use std::path::{Path, PathBuf};
 use image::imageops::{FilterType, crop_imm, resize};
 use image::{ImageBuffer, Luma};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, ImageSet, Picture, Result};
 
 /// What becomes of the pictures of a folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PictureFolderConfig {
     /// 1 for grey, 3 for colour.
     pub channels: usize,
@@ -36,7 +38,8 @@ pub struct PictureFolderConfig {
     pub height: usize,
     /// Columns of every picture.
     pub width: usize,
-    /// Whether a picture that cannot be read is an error, and not skipped.
+    /// Whether a picture that cannot be read is an error, and not skipped; default no.
+    #[serde(default)]
     pub strict: bool,
 }
 

@@ -121,6 +121,10 @@ impl WeightedRandomSampler {
     /// Draws sample `i` with probability `weights[i]` over the sum of the weights.
     ///
     /// The weights need not add up to one; none may be negative, and one must be positive.
+    ///
+    /// # Errors
+    ///
+    /// Where a weight is negative or not a number, or their sum is 0 or infinite.
     pub fn new(weights: &[f64], num_samples: usize, seed: u64) -> Result<Self> {
         let wrong = |&(_, weight): &(usize, &f64)| weight.is_nan() || *weight < 0.0;
         if let Some((index, weight)) = weights.iter().enumerate().find(wrong) {

@@ -64,6 +64,11 @@ impl fmt::Display for Split {
 }
 
 /// Reads one split of the set in the folder `source`.
+///
+/// # Errors
+///
+/// Where the folder, the split or one of its files is missing, several files could be one of them,
+/// files are damaged or do not fit each other, or a label is that of no class.
 pub fn open(source: impl AsRef<Path>, split: Split) -> Result<ImageSet> {
     let folder = Folder::find(source.as_ref())?;
     let pair = folder.pair(split)?;
@@ -89,6 +94,11 @@ pub fn open(source: impl AsRef<Path>, split: Split) -> Result<ImageSet> {
 }
 
 /// Says what the folder `source` holds: files with their hashes, sizes, classes and licence.
+///
+/// # Errors
+///
+/// Where the folder or one of its files is missing, several files could be one of them, or files
+/// are damaged or do not fit each other.
 pub fn describe(source: impl AsRef<Path>) -> Result<SetInfo> {
     SetInfo::of(&Folder::find(source.as_ref())?)
 }

@@ -60,6 +60,10 @@ impl<const N: usize> From<&[usize; N]> for Lengths {
 ///
 /// Fractions are rounded down, and what is left over goes one by one to the first parts, as in
 /// PyTorch.
+///
+/// # Errors
+///
+/// Where counts do not add up to the size of the set, or fractions, each from 0 to 1, not to 1.
 pub fn random_split<D: Dataset>(
     dataset: Arc<D>,
     lengths: impl Into<Lengths>,
@@ -96,6 +100,11 @@ pub fn random_split<D: Dataset>(
 ///
 /// In each class a part's size differs from its exact share by less than one sample. The
 /// parts keep the order of the data set.
+///
+/// # Errors
+///
+/// Where the fractions, each from 0 to 1, do not add up to 1, or there is not one label for each
+/// sample.
 pub fn stratified_split<D: Dataset>(
     dataset: Arc<D>,
     labels: &[u32],

@@ -140,6 +140,10 @@ impl Tokenizer {
     }
 
     /// Writes a `tokenizer.json`; the file is whole or not there.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be written, or as in [`Tokenizer::to_json`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let json = self.to_json()?;
         atomic::write(path.as_ref(), |file| file.write_all(json.as_bytes()))
@@ -168,6 +172,10 @@ impl Tokenizer {
     }
 
     /// The contents of a `tokenizer.json`, for a checkpoint to carry.
+    ///
+    /// # Errors
+    ///
+    /// Where a part of the tokenizer cannot be written as JSON.
     pub fn to_json(&self) -> Result<String> {
         self.inner.to_string(false).map_err(failed)
     }
@@ -193,12 +201,21 @@ impl Tokenizer {
     }
 
     /// The numbers of a text's tokens; none for an empty text.
+    ///
+    /// # Errors
+    ///
+    /// Where the text has what the tokenizer has no token for, not `<unk>` either; one that was
+    /// trained here knows no such text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let encoding = self.inner.encode_fast(text, false).map_err(failed)?;
         Ok(encoding.get_ids().to_vec())
     }
 
     /// The tokens of a text, with what stands for the unknown ones.
+    ///
+    /// # Errors
+    ///
+    /// As in [`Tokenizer::encode`].
     pub fn pieces(&self, text: &str) -> Result<Vec<Piece>> {
         let encoding = self.inner.encode(text, false).map_err(failed)?;
         let known = encoding.get_ids().iter().zip(encoding.get_tokens());
@@ -216,6 +233,10 @@ impl Tokenizer {
     }
 
     /// The text of tokens that are written as in the file.
+    ///
+    /// # Errors
+    ///
+    /// Where the tokenizer's decoder refuses the tokens.
     pub fn join(&self, tokens: Vec<String>) -> Result<String> {
         match self.inner.get_decoder() {
             Some(decoder) => decoder.decode(tokens).map_err(failed),
@@ -224,6 +245,10 @@ impl Tokenizer {
     }
 
     /// [`Tokenizer::encode`] of each text, on all processors.
+    ///
+    /// # Errors
+    ///
+    /// As in [`Tokenizer::encode`], of any text.
     pub fn encode_batch<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Vec<u32>>> {
         let texts = texts.par_iter();
         texts.map(|text| self.encode(text.as_ref())).collect()

@@ -75,6 +75,10 @@ struct Stored {
 
 impl Vocab {
     /// Counts `tokens` and takes in those that `config` asks for.
+    ///
+    /// # Errors
+    ///
+    /// As for [`from_counts`](Self::from_counts).
     pub fn build<T: AsRef<str>>(
         tokens: impl IntoIterator<Item = T>,
         config: &VocabConfig,
@@ -91,6 +95,11 @@ impl Vocab {
     }
 
     /// Takes in the tokens of `counts` that `config` asks for; counts of one token add up.
+    ///
+    /// # Errors
+    ///
+    /// Where `max_size` leaves no place beside the special tokens, no token is there `min_count`
+    /// times, a token is empty, or two special tokens are the same.
     pub fn from_counts(
         counts: impl IntoIterator<Item = (String, usize)>,
         config: &VocabConfig,
@@ -190,6 +199,10 @@ impl Vocab {
     /// The numbers of `tokens`; nothing is added at the ends.
     ///
     /// An unknown token becomes the unknown one, or an error where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Where a token is not in the vocabulary, which has none for unknown ones.
     pub fn encode<T: AsRef<str>>(&self, tokens: impl IntoIterator<Item = T>) -> Result<Vec<u32>> {
         let number = |(place, token): (usize, T)| {
             let token = token.as_ref();
@@ -203,6 +216,10 @@ impl Vocab {
     }
 
     /// The tokens of the numbers `ids`.
+    ///
+    /// # Errors
+    ///
+    /// Where a number is that of no token.
     pub fn decode(&self, ids: &[u32]) -> Result<Vec<&str>> {
         let token = |(place, &id)| {
             let len = self.len();

@@ -5,10 +5,13 @@
 //!
 //! **Reference:** Ari Holtzman et al., "The curious case of neural text degeneration", 2020.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 
 /// How the next token is drawn.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Sampling {
     /// Below 1 bolder, above 1 wilder, 0 always the most probable token; default 1.
     pub temperature: f64,

@@ -7,15 +7,16 @@
     reason = "helpers of tests are tests too"
 )]
 
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+mod common;
 
+use std::path::Path;
+
+use common::ending;
 use mapsto_data::{Part, Unit, grammar};
 use mapsto_models::lstm::language::{Recipe, Sampling, Settings, Writer};
 use mapsto_models::{Error, Options, Recipe as _, Report, Settings as _};
 use mapsto_tensor::Device;
-use mapsto_train::{Callback, Context, Error as TrainError, RunFolder, StopReason};
+use mapsto_train::{RunFolder, StopReason};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -60,42 +61,6 @@ fn stateful() -> Settings {
     settings.model.alpha = 1.0;
     settings.optim.clip_norm = 0.5;
     settings
-}
-
-/// Ends a run once a step is done: by the interrupt of the recipe, or by an error as a kill would.
-#[derive(Debug)]
-struct End {
-    step: u64,
-    interrupt: Option<Arc<AtomicBool>>,
-}
-
-impl Callback for End {
-    fn name(&self) -> &'static str {
-        "end"
-    }
-
-    fn on_batch_end(&mut self, context: &mut Context<'_>) -> mapsto_train::Result<()> {
-        if context.position.step != self.step {
-            return Ok(());
-        }
-        match &self.interrupt {
-            Some(flag) => flag.store(true, Ordering::Relaxed),
-            None => {
-                let (path, reason) = ("here".into(), "killed".to_owned());
-                return Err(TrainError::Run { path, reason });
-            }
-        }
-        Ok(())
-    }
-}
-
-fn ending(step: u64, interrupted: bool) -> Options {
-    let options = Options::default();
-    let interrupt = interrupted.then(|| Arc::clone(&options.interrupt));
-    Options {
-        callbacks: vec![Box::new(End { step, interrupt })],
-        ..options
-    }
 }
 
 #[test]

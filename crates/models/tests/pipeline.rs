@@ -304,7 +304,7 @@ fn damaged_and_missing_files_are_told_apart() {
 }
 
 #[test]
-fn a_state_dict_of_pytorch_loads_with_no_map() {
+fn a_state_dict_alone_loads_with_no_map_and_is_no_pipeline() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state_dict.safetensors");
     let trained = pipeline();

@@ -1,5 +1,7 @@
 //! Values of options that are left out of a configuration file: PyTorch's.
 
+use crate::Activation;
+
 pub(crate) fn yes() -> bool {
     true
 }
@@ -15,4 +17,17 @@ pub(crate) fn ones() -> (usize, usize) {
 /// Added to variances.
 pub(crate) fn eps() -> f64 {
     1e-5
+}
+
+/// Units inside a layer of a Transformer.
+pub(crate) fn dim_feedforward() -> usize {
+    2048
+}
+
+pub(crate) fn tenth() -> f64 {
+    0.1
+}
+
+pub(crate) fn relu() -> Activation {
+    Activation::Relu
 }

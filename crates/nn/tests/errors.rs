@@ -8,7 +8,7 @@ use mapsto_nn::{
     Activation, AvgPool2d, BatchNormConfig, BceWithLogitsLoss, Conv1d, Conv1dConfig, Conv2d,
     Conv2dConfig, ConvTranspose2dConfig, CrossEntropyLoss, Dropout, Embedding, EmbeddingConfig,
     Flatten, LayerNormConfig, LinearConfig, MaxPool2d, MseLoss, MultiheadAttentionConfig, Padding,
-    Padding1d, conv2d, cross_entropy, linear, mse_loss,
+    Padding1d, TransformerLayerConfig, conv2d, cross_entropy, linear, mse_loss,
 };
 use mapsto_tensor::testing::wave;
 use mapsto_tensor::{DType, Device, Module, ParamStore, Result, Tensor, VarBuilder};
@@ -233,6 +233,9 @@ fn defaults_of_configs() {
     let short = r#"{"embed_dim": 8, "num_heads": 2}"#;
     let config: MultiheadAttentionConfig = serde_json::from_str(short).unwrap();
     assert_eq!(config, MultiheadAttentionConfig::new(8, 2));
+    let config: TransformerLayerConfig =
+        serde_json::from_str(r#"{"d_model": 8, "nhead": 2}"#).unwrap();
+    assert_eq!(config, TransformerLayerConfig::new(8, 2));
     let config: LinearConfig =
         serde_json::from_str(r#"{"in_features": 1, "out_features": 2}"#).unwrap();
     assert_eq!(config, LinearConfig::new(1, 2));

@@ -1,4 +1,5 @@
-//! Every layer against PyTorch's output and gradients.
+//! Layers against PyTorch's output and gradients; recurrent ones and those of Transformers have files
+//! of their own.
 
 use mapsto_tensor::testing::goldens;
 

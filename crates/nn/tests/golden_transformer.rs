@@ -17,7 +17,44 @@ use mapsto_tensor::{
 };
 use serde_json::Value;
 
+mod torch {
+    pub(crate) mod args;
+}
+
+use torch::args::{assert_args, modules};
+
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/transformer");
+
+/// The options that are read of a module: another one would make another module.
+fn known(module: &str) -> Vec<&'static str> {
+    const LAYER: [&str; 7] = [
+        "batch_first",
+        "bias",
+        "d_model",
+        "dim_feedforward",
+        "dropout",
+        "nhead",
+        "norm_first",
+    ];
+    let own: &[&str] = match module {
+        "LayerNorm" => return vec!["bias", "elementwise_affine", "eps", "normalized_shape"],
+        "MultiheadAttention" => {
+            // Those that add keys are never set, as is asserted below.
+            return vec![
+                "add_bias_kv",
+                "add_zero_attn",
+                "batch_first",
+                "bias",
+                "embed_dim",
+                "num_heads",
+            ];
+        }
+        "Transformer" => &["num_decoder_layers", "num_encoder_layers"],
+        "TransformerEncoder" => &["norm", "num_layers"],
+        _ => &[],
+    };
+    [&LAYER[..], own].concat()
+}
 
 /// A case with its inputs as variables, batch first.
 struct Case<'a> {
@@ -121,8 +158,10 @@ impl Case<'_> {
                 layer.forward(&x, &m, &target()?, &memory()?, true)?
             }
             "Transformer" => {
-                let encoder = TransformerEncoder::new(&config, 1, true, &vb.pp("encoder"))?;
-                let decoder = TransformerDecoder::new(&config, 1, true, &vb.pp("decoder"))?;
+                let encoders = self.size("num_encoder_layers", 6);
+                let decoders = self.size("num_decoder_layers", 6);
+                let encoder = TransformerEncoder::new(&config, encoders, true, &vb.pp("encoder"))?;
+                let decoder = TransformerDecoder::new(&config, decoders, true, &vb.pp("decoder"))?;
                 let m = encoder.forward(&self.input(0)?, &source()?, true)?;
                 decoder.forward(&self.input(1)?, &m, &target()?, &memory()?, true)?
             }
@@ -146,6 +185,7 @@ impl Case<'_> {
     }
 
     fn attention(&self) -> Result<Vec<Tensor>> {
+        assert!(!self.flag("add_bias_kv", false) && !self.flag("add_zero_attn", false));
         let config = MultiheadAttentionConfig {
             bias: self.flag("bias", true),
             ..MultiheadAttentionConfig::new(self.size("embed_dim", 0), self.size("num_heads", 0))
@@ -164,6 +204,7 @@ impl Case<'_> {
 }
 
 fn check(golden: &Golden) {
+    assert_args(golden, &known(golden.meta("module")));
     let store = ParamStore::new(golden.dtype(), &Device::Cpu);
     let names: Vec<String> = ["input", "input.0", "input.1", "input.2"]
         .into_iter()
@@ -217,10 +258,6 @@ fn layers_agree_with_pytorch() {
 
 #[test]
 fn every_layer_has_a_case() {
-    let cases = goldens(FOLDER);
-    let mut modules: Vec<&str> = cases.iter().map(|case| case.meta("module")).collect();
-    modules.sort_unstable();
-    modules.dedup();
     let expected = [
         "LayerNorm",
         "MultiheadAttention",
@@ -229,5 +266,5 @@ fn every_layer_has_a_case() {
         "TransformerEncoder",
         "TransformerEncoderLayer",
     ];
-    assert_eq!(modules, expected);
+    assert_eq!(modules(&goldens(FOLDER)), expected);
 }

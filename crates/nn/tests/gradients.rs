@@ -1,4 +1,8 @@
-//! Every layer and loss by finite differences, in inputs and parameters, at odd sizes.
+//! Layers and losses by finite differences, in inputs and parameters, at odd sizes.
+//!
+//! Recurrent layers and attention have files of their own. Transposed convolution, upsampling,
+//! batch and layer normalisation and multi-head attention are one op each, which mapsto-tensor
+//! differentiates so; layers of Transformers are part of a network of mapsto-models.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
@@ -7,7 +11,7 @@ use std::collections::HashMap;
 use mapsto_nn::{
     Activation, AvgPool2d, BceWithLogitsLoss, Conv1d, Conv1dConfig, Conv2d, Conv2dConfig,
     CrossEntropyLoss, Dropout, Embedding, EmbeddingConfig, Flatten, Linear, LinearConfig,
-    MaxPool2d, MseLoss, PadMode, Padding, Padding1d, Reduction, Sequential,
+    MaxPool2d, MseLoss, PadMode, Padding, Padding1d, Reduction, Sequential, SpectralNorm,
 };
 use mapsto_tensor::testing::{check_gradients, wave};
 use mapsto_tensor::{DType, Device, Module, ModuleT, Tensor, VarBuilder, rng};
@@ -139,6 +143,22 @@ fn conv2d_in_every_padding_mode() {
         };
         check_conv2d(&explicit, &[2, 1, 5, 7]);
     }
+}
+
+#[test]
+fn spectral_norm_in_evaluation() {
+    // Any vectors do: they are constants, to the gradient too.
+    let (u, v) = (wave(7, 0.4), wave(3, 0.5));
+    let inputs = [wave((5, 3), 0.1), wave((7, 3), 0.2), wave(7, 0.3)];
+    check_gradients(&inputs, |t| {
+        let vb = given(&[
+            ("weight_orig", &t[1]),
+            ("bias", &t[2]),
+            ("weight_u", &u),
+            ("weight_v", &v),
+        ]);
+        SpectralNorm::new(vb, |vb| mapsto_nn::linear(3, 7, vb))?.forward_t(&t[0], false)
+    });
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Device names as people write them: `cpu`, `cuda`, `cuda:1`, `metal`, `auto`.
+//! Device names as people write them: `cpu`, `cuda`, `cuda:1`, `metal`, `metal:1`, `auto`.
 //!
 //! ```
 //! use mapsto_tensor::parse_device;

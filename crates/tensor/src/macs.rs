@@ -1,7 +1,8 @@
 //! Counts the multiply-adds of the ops that run inside a closure.
 //!
-//! Our matrix ops (linear, convolution) report theirs while a count is open on this thread;
-//! elementwise work and candle's own ops are not counted.
+//! Our matrix ops (linear, convolution and its transpose, recurrent layers, the decoder with
+//! attention, multi-head attention) report theirs while a count is open on this thread; elementwise
+//! work and candle's own ops are not counted.
 //!
 //! ```
 //! use mapsto_tensor::{Device, DType, Tensor, macs, ops};

@@ -51,6 +51,30 @@ pub(crate) fn mapsto(folder: &Path, arguments: &[&str]) -> Outcome {
     }
 }
 
+/// Runs a command that must fail with this code, these words in its error, one line of it, and
+/// no file made or changed.
+pub(crate) fn fails(folder: &Path, arguments: &[&str], code: i32, words: &[&str]) {
+    let before = files(folder);
+    let outcome = mapsto(folder, arguments);
+    assert_eq!(
+        outcome.code,
+        Some(code),
+        "{arguments:?}: {}",
+        outcome.stderr
+    );
+    for word in words {
+        assert!(
+            outcome.stderr.contains(word),
+            "{arguments:?}: no \"{word}\" in: {}",
+            outcome.stderr
+        );
+    }
+    assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
+    assert!(outcome.stdout.is_empty(), "{}", outcome.stdout);
+    assert_eq!(files(folder), before, "{arguments:?} left files");
+    assert!(!folder.join("runs").exists(), "{arguments:?} left a run");
+}
+
 /// A training that takes about a second: `name` is that of the run folder.
 pub(crate) fn train(folder: &Path, name: &str, more: &[&str]) -> Outcome {
     // Settings rather than flags, so that `more` may hold the flags.

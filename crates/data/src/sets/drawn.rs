@@ -12,6 +12,10 @@ const FIRST_TEST: u64 = 1_000_000_000_000;
 /// Draws the first `n` digits of a split, 28 x 28, on all processors.
 ///
 /// A digit depends on (split, its number, `seed`) only; a larger `n` adds to the same set.
+///
+/// # Errors
+///
+/// Where `n` is 1,000,000,000,000 or more.
 pub fn digits(split: Split, n: usize, seed: u64) -> Result<ImageSet> {
     let first = match split {
         Split::Train => 0,

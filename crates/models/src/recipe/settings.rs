@@ -78,7 +78,7 @@ pub struct TrainSettings {
     pub save_every: u64,
     /// Batches of an epoch to train on; 0, the default, for all.
     pub limit_batches: usize,
-    /// `cpu`, the default, `cuda`, `cuda:N`, `metal` or `auto`.
+    /// `cpu`, the default, `cuda`, `cuda:N`, `metal`, `metal:N` or `auto`.
     pub device: String,
     /// Threads for kernels; 0, the default, for one a processor.
     pub threads: usize,

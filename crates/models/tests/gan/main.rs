@@ -8,6 +8,8 @@
     reason = "helpers of tests are tests too"
 )]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod golden;
 mod networks;
 mod pictures;

@@ -1,12 +1,10 @@
 //! The recipe on points of a plane: it finds the modes, repeats itself and goes on exactly.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use mapsto_models::gan::{Recipe, Settings};
 use mapsto_models::{Options, Recipe as _, Settings as _};
-use mapsto_train::{Callback, Context, Result as TrainResult, RunFolder, StopReason};
+use mapsto_train::{RunFolder, StopReason};
 
+use super::common::ending;
 use super::{folder, train};
 
 fn ring() -> Settings {
@@ -60,23 +58,6 @@ fn short() -> Settings {
     settings
 }
 
-/// Interrupts after a step, as Ctrl-C would.
-#[derive(Debug)]
-struct InterruptAt(u64, Arc<AtomicBool>);
-
-impl Callback for InterruptAt {
-    fn name(&self) -> &'static str {
-        "interrupt_at"
-    }
-
-    fn on_batch_end(&mut self, context: &mut Context<'_>) -> TrainResult<()> {
-        if context.position.step == self.0 {
-            self.1.store(true, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-}
-
 #[test]
 fn a_resumed_run_ends_with_the_same_bits() {
     let whole = train(short()).unwrap().report.weights_sha256;
@@ -85,12 +66,7 @@ fn a_resumed_run_ends_with_the_same_bits() {
         let root = tempfile::tempdir().unwrap();
         let recipe = Recipe::new(short()).unwrap();
         let run = folder(root.path(), &recipe);
-        let interrupt = Arc::new(AtomicBool::new(false));
-        let options = Options {
-            callbacks: vec![Box::new(InterruptAt(step, interrupt.clone()))],
-            interrupt,
-        };
-        let report = recipe.train(&run, false, options).unwrap();
+        let report = recipe.train(&run, false, ending(step, true)).unwrap();
         assert_eq!(
             (report.stopped, report.steps),
             (StopReason::Interrupted, step)

@@ -62,6 +62,11 @@ fn settings_out_of_range_are_named() {
         |s| (s.train.patience, s.measure.epoch_samples) = (2, 0),
         "train.patience",
     );
+    refused(
+        "ring",
+        |s| s.train.patience = 2,
+        "train.patience: without classes",
+    );
     assert!(Settings::preset("stylegan").is_err());
 }
 
@@ -100,6 +105,11 @@ fn networks_that_do_not_fit_the_data_are_named() {
         s.data.size = 30;
     };
     refused("dcgan", odd, "multiples of 4");
+    let waiting = |s: &mut Settings| {
+        s.data.source.clone_from(&source);
+        s.train.patience = 2;
+    };
+    refused("dcgan", waiting, "train.patience: without classes");
     refused(
         "dcgan",
         |s| s.data.source = source.clone() + "/missing",

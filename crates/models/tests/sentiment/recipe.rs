@@ -1,15 +1,13 @@
 //! The recipe on the embedded opinions: it learns, repeats itself and goes on exactly.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use mapsto_data::Part;
 use mapsto_models::lstm::sentiment::{ModelSettings, Recipe, Settings};
 use mapsto_models::{Options, Recipe as _, Report, Settings as _};
 use mapsto_tensor::{Checkpoint, Tensor};
-use mapsto_train::{Callback, Context, Error as TrainError, RunFolder, StopReason};
+use mapsto_train::{RunFolder, StopReason};
 use serde_json::Value;
 
+use super::common::ending;
 use super::{folder, of_opinions, settings, train, trained};
 
 #[test]
@@ -183,58 +181,13 @@ fn one_seed_gives_one_model() {
     assert_ne!(hash(other), once);
 }
 
-/// Ends the run after a step: as by Ctrl-C, or by a failure that nothing reacts to.
-#[derive(Debug)]
-struct EndAfter {
-    step: u64,
-    interrupt: Option<Arc<AtomicBool>>,
-}
-
-impl Callback for EndAfter {
-    fn name(&self) -> &'static str {
-        "end_after"
-    }
-
-    /// The end of the last epoch, too late to end anything but the test.
-    fn on_fit_end(&mut self, context: &mut Context<'_>) -> Result<(), TrainError> {
-        if let Some(flag) = self
-            .interrupt
-            .as_ref()
-            .filter(|_| context.position.step < self.step)
-        {
-            flag.store(true, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    fn on_batch_end(&mut self, context: &mut Context<'_>) -> Result<(), TrainError> {
-        if context.position.step < self.step {
-            return Ok(());
-        }
-        match &self.interrupt {
-            Some(flag) => flag.store(true, Ordering::Relaxed),
-            None => return Err(TrainError::NoBatches { what: "a failure" }),
-        }
-        Ok(())
-    }
-}
-
 /// The report of a run that ended after `step` and went on with everything built anew.
 fn in_two_parts(step: u64, interrupted: bool) -> Report {
     let root = tempfile::tempdir().unwrap();
-    let interrupt = Arc::new(AtomicBool::new(false));
-    let end = EndAfter {
-        step,
-        interrupt: interrupted.then(|| Arc::clone(&interrupt)),
-    };
-    let options = Options {
-        callbacks: vec![Box::new(end)],
-        interrupt,
-    };
     let recipe = Recipe::new(short()).unwrap();
     let run = folder(root.path(), &recipe);
     let path = run.path().to_owned();
-    match recipe.train(&run, false, options) {
+    match recipe.train(&run, false, ending(step, interrupted)) {
         Ok(report) => {
             assert!(interrupted);
             assert_eq!(report.steps, step.min(20));

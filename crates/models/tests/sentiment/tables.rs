@@ -109,7 +109,7 @@ fn parts_of_the_source_are_used_as_they_are() {
     settings.model.hidden = 4;
     settings.train.epochs = 1;
     let report = train(settings).unwrap().report;
-    assert!(report.metrics["val"]["accuracy"] <= 1.0);
+    assert!(report.metrics["val"].contains_key("accuracy"));
     assert_eq!(report.steps, 9);
 }
 

@@ -6,6 +6,8 @@
     reason = "helpers of tests are tests too"
 )]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod golden;
 mod network;
 mod recipe;

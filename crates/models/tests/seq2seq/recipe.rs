@@ -1,14 +1,14 @@
 //! The recipe on numbers: one seed one model, exact resume, evaluation, what a checkpoint holds.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use mapsto_data::{Tokenizer, TokenizerKind};
 use mapsto_models::seq2seq::{Architecture, Recipe, SampleConfig, Settings, Translator};
 use mapsto_models::{Error, Options, Recipe as _, Report, Settings as _};
 use mapsto_tensor::{Checkpoint, Device};
-use mapsto_train::{Callback, Context, Error as TrainError, RunFolder, StopReason};
+use mapsto_train::{RunFolder, StopReason};
+
+use super::common::ending;
 
 /// Takes a second or two: two epochs of ten steps.
 fn settings() -> Settings {
@@ -36,23 +36,6 @@ fn train(settings: Settings) -> (tempfile::TempDir, Report) {
     let run = folder(root.path(), &recipe);
     let report = recipe.train(&run, false, Options::default()).unwrap();
     (root, report)
-}
-
-/// Sets the flag after a step, as Ctrl-C does.
-#[derive(Debug)]
-struct StopAfter(u64, Arc<AtomicBool>);
-
-impl Callback for StopAfter {
-    fn name(&self) -> &'static str {
-        "stop_after"
-    }
-
-    fn on_batch_end(&mut self, context: &mut Context<'_>) -> Result<(), TrainError> {
-        if context.position.step == self.0 {
-            self.1.store(true, Ordering::Relaxed);
-        }
-        Ok(())
-    }
 }
 
 /// Whole words, of each language its own, and in the second epoch half of the network's own.
@@ -88,15 +71,10 @@ fn resumed(settings: fn() -> Settings) {
     assert_eq!(report.steps, 20);
     for step in [4, 13] {
         let root = tempfile::tempdir().unwrap();
-        let interrupt = Arc::new(AtomicBool::new(false));
-        let options = Options {
-            callbacks: vec![Box::new(StopAfter(step, Arc::clone(&interrupt)))],
-            interrupt,
-        };
         let recipe = Recipe::new(settings()).unwrap();
         let run = folder(root.path(), &recipe);
         let path = run.path().to_owned();
-        let first = recipe.train(&run, false, options).unwrap();
+        let first = recipe.train(&run, false, ending(step, true)).unwrap();
         assert_eq!(
             (first.steps, first.stopped),
             (step, StopReason::Interrupted)

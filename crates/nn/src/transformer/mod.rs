@@ -10,29 +10,37 @@ pub use encoder_layer::TransformerEncoderLayer;
 pub use stack::{TransformerDecoder, TransformerEncoder};
 
 use mapsto_tensor::{Module, Result, Tensor, VarBuilder, ops};
+use serde::{Deserialize, Serialize};
 
 use crate::{Activation, LayerNorm, LayerNormConfig, MultiheadAttention, MultiheadAttentionConfig};
 
 /// The options of a [`TransformerEncoderLayer`] or [`TransformerDecoderLayer`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct TransformerLayerConfig {
     /// Size of every place, a multiple of the number of heads.
     pub d_model: usize,
     /// Number of heads.
     pub nhead: usize,
     /// Units between the two maps; default 2048.
+    #[serde(default = "crate::defaults::dim_feedforward")]
     pub dim_feedforward: usize,
     /// Dropout of attention weights, of those units, and of what each part adds, in `[0, 1]`; default
     /// 0.1.
+    #[serde(default = "crate::defaults::tenth")]
     pub dropout: f64,
     /// Between the two maps; default ReLU.
+    #[serde(default = "crate::defaults::relu")]
     pub activation: Activation,
     /// Of the normalisations; default 1e-5.
+    #[serde(default = "crate::defaults::eps")]
     pub layer_norm_eps: f64,
     /// Whether each part normalises what it reads, instead of the sum of that and what it adds;
     /// default false.
+    #[serde(default)]
     pub norm_first: bool,
     /// Whether maps and normalisations have biases; default true.
+    #[serde(default = "crate::defaults::yes")]
     pub bias: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What is checked of every layer, from a row of what is expected.
+//! What is checked of every layer of the table, from a row of what is expected.
 
 use std::fmt::Debug;
 

@@ -1,4 +1,7 @@
-//! The same checks for every layer; a new layer is one more row of the table.
+//! The same checks for all layers from one tensor to one; a new layer is one more row of the table.
+//!
+//! Those that take several tensors (attention, layers of Transformers), have buffers, or start with
+//! the same values whatever the seed (normalisation) have files of their own.
 
 #![allow(
     clippy::unwrap_used,

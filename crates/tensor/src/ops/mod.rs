@@ -1,7 +1,8 @@
 //! Differentiable ops with CPU kernels of our own, forward and backward, for `f32` and `f64`.
 //!
-//! On other devices and dtypes each composes candle ops whose gradients are right. Every op is
-//! checked against PyTorch's values and gradients and by finite differences.
+//! On other devices and dtypes each composes candle ops whose gradients are right. Ops are checked
+//! against PyTorch's values and gradients, in the layers that are made of them, and by finite
+//! differences; an op that joins several, against these.
 
 mod activation;
 mod attention;

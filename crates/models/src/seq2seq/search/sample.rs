@@ -3,13 +3,15 @@
 use mapsto_tensor::rng::{Generator, Stream};
 use mapsto_tensor::{Result, Tensor, bail};
 use rand::Rng;
+use serde::{Deserialize, Serialize};
 
 use super::super::encoder_decoder::EncoderDecoder;
 use super::Found;
 use crate::sampling::Sampling;
 
 /// How targets are drawn.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct SampleConfig {
     /// How each word is drawn.
     pub sampling: Sampling,
