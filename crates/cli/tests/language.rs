@@ -262,7 +262,7 @@ fn texts_of_ones_own() {
     // Not with other texts of the same name, which leaves the run as it was.
     let stored = fs::read_to_string(at.join("runs/b/config.toml")).unwrap();
     fs::write(at.join("single.txt"), lines(201)).unwrap();
-    let more = [&resume[..], &["--epochs", "2"]].concat();
+    let more = [&resume[..], &["--save-every", "3"]].concat();
     fails(at, &more, 5, &["data.json", "the data are not those"]);
     assert_eq!(
         fs::read_to_string(at.join("runs/b/config.toml")).unwrap(),
@@ -281,7 +281,7 @@ fn texts_of_ones_own() {
     fs::write(&last, whole).unwrap();
     assert_eq!(mapsto(at, &more).code, Some(0));
     let changed = fs::read_to_string(at.join("runs/b/config.toml")).unwrap();
-    assert!(changed.contains("epochs = 2"), "{changed}");
+    assert!(changed.contains("save_every = 3"), "{changed}");
 }
 
 #[test]
