@@ -235,12 +235,14 @@ fn tile<T: Float>(to: &mut [T], matrix: &[T], (row, col): (usize, usize), cols: 
 
 #[cfg(test)]
 mod tests {
+    use candle_core::WithDType;
+
     use super::*;
     use crate::testing::values;
 
     /// Last panels of all widths, tiles of all heights, and more rows than are multiplied at a time.
-    #[test]
-    fn products_are_those_of_the_definition_whatever_the_layout_and_the_threads() {
+    fn check_products<T: Float>(tolerance: f64) {
+        let wide = |value: &T| WithDType::to_f64(*value);
         let sizes = [
             (1, 3, 5),
             (7, 130, 33),
@@ -248,25 +250,26 @@ mod tests {
             (11, 300, 117),
             (100, 20, 70),
         ];
-        let both = [Panels::new::<f64>, Panels::of_rows::<f64>];
+        let both = [Panels::new::<T>, Panels::of_rows::<T>];
         for ((m, k, n), new) in sizes
             .into_iter()
             .flat_map(|size| both.map(|new| (size, new)))
         {
-            let (a, b) = (values(m * k, 0.7), values(k * n, 1.3));
+            let [a, b] = [values(m * k, 0.7), values(k * n, 1.3)]
+                .map(|values| values.into_iter().map(T::from_f64).collect::<Vec<T>>());
             let (panels, out) = (new(k, n), new(m, n));
-            let mut data = vec![f64::NAN; panels.len()];
+            let mut data = vec![T::nan(); panels.len()];
             b.chunks_exact(n)
                 .enumerate()
                 .for_each(|(row, values)| panels.put(&mut data, row, values));
-            let mut tiled = vec![0.0; m * k];
+            let mut tiled = vec![T::zero(); m * k];
             tiles(&mut tiled, &a, (k, 1), (m, k));
-            let turned: Vec<f64> = (0..m * k).map(|i| a[i % m * k + i / m]).collect();
-            let mut tiled_turned = vec![0.0; m * k];
+            let turned: Vec<T> = (0..m * k).map(|i| a[i % m * k + i / m]).collect();
+            let mut tiled_turned = vec![T::zero(); m * k];
             tiles(&mut tiled_turned, &turned, (1, m), (m, k));
-            assert_eq!(tiled, tiled_turned);
+            assert!(tiled == tiled_turned, "{m} {k}");
             // Every second element, from behind.
-            let apart: Vec<f64> = a.iter().rev().flat_map(|&a| [f64::NAN, a]).collect();
+            let apart: Vec<T> = a.iter().rev().flat_map(|&a| [T::nan(), a]).collect();
             let starts: Vec<usize> = (0..m).map(|row| (m - 1 - row) * 2 * k + 1).collect();
             let columns: Vec<usize> = (0..k).map(|col| 2 * (k - 1 - col)).collect();
             let lookup = Left::Lookup {
@@ -277,25 +280,29 @@ mod tests {
             let mut results = vec![];
             for left in [Left::Rows(&a, k), Left::Tiles(&tiled), lookup] {
                 for spread in [Spread::Here, Spread::Pool] {
-                    let mut c = vec![0.0; out.len()];
+                    let mut c = vec![T::zero(); out.len()];
                     panels.product((&mut c, m), left, &data, false, spread);
                     panels.product((&mut c, m), left, &data, true, spread);
-                    let mut rows = vec![0.0; m * n];
+                    let mut rows = vec![T::zero(); m * n];
                     rows.chunks_exact_mut(n)
                         .enumerate()
                         .for_each(|(row, values)| out.take(&c, row, values));
                     results.push(rows);
                 }
             }
-            for (i, &value) in results[0].iter().enumerate() {
+            for (i, value) in results[0].iter().enumerate() {
                 let (i, j) = (i / n, i % n);
-                let sum: f64 = (0..k).map(|l| a[i * k + l] * b[l * n + j]).sum();
-                assert!(
-                    (value - 2.0 * sum).abs() < 1e-11,
-                    "{m} {k} {n}: {value} {sum}"
-                );
+                let terms = (0..k).map(|l| wide(&a[i * k + l]) * wide(&b[l * n + j]));
+                let far = wide(value) - 2.0 * terms.sum::<f64>();
+                assert!(far.abs() < tolerance, "{m} {k} {n}: {value} is {far} off");
             }
             assert!(results.iter().all(|result| result == &results[0]));
         }
+    }
+
+    #[test]
+    fn products_are_those_of_the_definition_whatever_the_layout_and_the_threads() {
+        check_products::<f64>(1e-11);
+        check_products::<f32>(1e-4);
     }
 }

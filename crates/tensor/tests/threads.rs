@@ -156,54 +156,65 @@ fn recurrent_cells() {
     }
 }
 
+/// All that a decoder of 9 tensors gives, or of 11 with coverage.
+fn decoded(kind: Recurrence, look: Look, t: &[Tensor]) -> Result<Tensor> {
+    let (batch, places, _) = t[1].dims3()?;
+    let memory = AttentionMemory {
+        values: t[1].clone(),
+        keys: t[2].clone(),
+        lengths: Some((0..batch).map(|row| places - row % places).collect()),
+        seen: t.get(10).cloned(),
+        found: None,
+    };
+    let weights = AttentionDecoderWeights {
+        cell: RecurrentWeights {
+            weight_ih: (&t[3] * 0.1)?,
+            weight_hh: (&t[4] * 0.1)?,
+            biases: Some((t[5].clone(), t[5].clone())),
+        },
+        query: t[6].clone(),
+        energy: t[7].clone(),
+        coverage: t.get(9).cloned(),
+        look,
+    };
+    let decoded = attention_decoder(kind, &t[0], &memory, &weights, &t[8])?;
+    let all = [
+        decoded.outputs,
+        decoded.contexts,
+        decoded.attention,
+        decoded.states,
+    ];
+    let all = all
+        .iter()
+        .map(Tensor::flatten_all)
+        .collect::<Result<Vec<_>>>()?;
+    Tensor::cat(&all, 0)
+}
+
 #[test]
 fn decoders_that_look_back() {
     let (batch, places) = (37, 9);
-    let kind = Recurrence::Gru;
-    let shapes: [&[usize]; 9] = [
-        &[6, batch, 20],
-        &[batch, places, 50],
-        &[batch, places, 30],
-        &[3 * 70, 20 + 50],
-        &[3 * 70, 70],
-        &[3 * 70],
-        &[30, 70],
-        &[1, 30],
-        &[1, batch, 70],
-    ];
-    for look in [Look::Before, Look::After] {
-        same_at_any_thread_count(&format!("{look:?}"), &shapes, |t| {
-            let memory = AttentionMemory {
-                values: t[1].clone(),
-                keys: t[2].clone(),
-                lengths: Some((0..batch).map(|row| places - row % places).collect()),
-                seen: None,
-                found: None,
-            };
-            let weights = AttentionDecoderWeights {
-                cell: RecurrentWeights {
-                    weight_ih: (&t[3] * 0.1)?,
-                    weight_hh: (&t[4] * 0.1)?,
-                    biases: Some((t[5].clone(), t[5].clone())),
-                },
-                query: t[6].clone(),
-                energy: t[7].clone(),
-                coverage: None,
-                look,
-            };
-            let decoded = attention_decoder(kind, &t[0], &memory, &weights, &t[8])?;
-            let all = [
-                decoded.outputs,
-                decoded.contexts,
-                decoded.attention,
-                decoded.states,
-            ];
-            let all = all
-                .iter()
-                .map(Tensor::flatten_all)
-                .collect::<Result<Vec<_>>>()?;
-            Tensor::cat(&all, 0)
-        });
+    for kind in [Recurrence::Gru, Recurrence::Lstm] {
+        let width = kind.gates() * 70;
+        let shapes: [&[usize]; 11] = [
+            &[6, batch, 20],
+            &[batch, places, 50],
+            &[batch, places, 30],
+            &[width, 20 + 50],
+            &[width, 70],
+            &[width],
+            &[30, 70],
+            &[1, 30],
+            &[kind.states(), batch, 70],
+            &[1, 30],
+            &[batch, places],
+        ];
+        for look in [Look::Before, Look::After] {
+            for shapes in [&shapes[..9], &shapes[..]] {
+                let name = format!("{kind:?} of {} tensors, {look:?}", shapes.len());
+                same_at_any_thread_count(&name, shapes, |t| decoded(kind, look, t));
+            }
+        }
     }
 }
 

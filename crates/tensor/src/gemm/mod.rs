@@ -272,7 +272,16 @@ mod tests {
     /// Both factors as they are and turned; with tiles, panels and parts that are not full.
     fn check_blocks<T: Float>(tolerance: f64) {
         let wide = |value: &T| WithDType::to_f64(*value);
-        for (m, n, k) in [(7, 50, 150), (40, 130, 5), (401, 97, 299), (9, 1, 1)] {
+        let sizes = [
+            (7, 50, 150),
+            (40, 130, 5),
+            // In f32, a panel of three registers and one of two.
+            (40, 48 + 25, 70),
+            (401, 97, 299),
+            (9, 1, 1),
+        ];
+        let tiles = (1..=8).map(|m| (m, 30, 70));
+        for (m, n, k) in sizes.into_iter().chain(tiles) {
             let [a, b] = [values(m * k, 0.7), values(k * n, 1.3)]
                 .map(|values| values.into_iter().map(T::from_f64).collect::<Vec<T>>());
             let turned = |values: &[T], (rows, cols): (usize, usize)| -> Vec<T> {
@@ -339,8 +348,7 @@ mod tests {
         assert_eq!(c, [0.0; 4]);
     }
 
-    #[test]
-    fn gemm_gives_the_same_bits_at_any_thread_count() {
+    fn check_threads<T: Float>() {
         for (m, n, k) in [
             (32, 676, 9),
             (128, 5408, 32),
@@ -349,14 +357,14 @@ mod tests {
             (1000, 20, 4300),
             (800, 700, 300),
         ] {
-            let a: Vec<f32> = (0..m * k).map(|i| (i as f32 * 0.37).sin()).collect();
-            let b: Vec<f32> = (0..k * n).map(|i| (i as f32 * 0.11).cos()).collect();
+            let [a, b] = [values(m * k, 0.37), values(k * n, 0.11)]
+                .map(|values| values.into_iter().map(T::from_f64).collect::<Vec<T>>());
             let run = |threads: usize| {
                 let pool = rayon::ThreadPoolBuilder::new()
                     .num_threads(threads)
                     .build()
                     .unwrap();
-                let mut c = vec![0.0; m * n];
+                let mut c = vec![T::zero(); m * n];
                 pool.install(|| {
                     gemm(
                         &mut c,
@@ -369,8 +377,14 @@ mod tests {
                 c
             };
             let one = run(1);
-            assert_eq!(one, run(2), "{m}x{n}x{k}");
-            assert_eq!(one, run(3), "{m}x{n}x{k}");
+            assert!(one == run(2), "{m}x{n}x{k} of {:?}", T::DTYPE);
+            assert!(one == run(3), "{m}x{n}x{k} of {:?}", T::DTYPE);
         }
+    }
+
+    #[test]
+    fn gemm_gives_the_same_bits_at_any_thread_count() {
+        check_threads::<f32>();
+        check_threads::<f64>();
     }
 }

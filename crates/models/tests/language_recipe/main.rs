@@ -20,6 +20,8 @@ use mapsto_train::{RunFolder, StopReason};
 use serde_json::Value;
 use tempfile::TempDir;
 
+mod passed_on;
+
 /// A small run of the embedded language.
 fn settings() -> Settings {
     let mut settings = Settings::preset("grammar").unwrap();
@@ -40,10 +42,14 @@ fn create(folder: &Path, recipe: &Recipe) -> RunFolder {
 }
 
 fn train(settings: &Settings) -> (TempDir, RunFolder, Report) {
+    train_with(settings, Options::default())
+}
+
+fn train_with(settings: &Settings, options: Options) -> (TempDir, RunFolder, Report) {
     let folder = tempfile::tempdir().unwrap();
     let recipe = Recipe::new(settings.clone()).unwrap();
     let run = create(folder.path(), &recipe);
-    let report = recipe.train(&run, false, Options::default()).unwrap();
+    let report = recipe.train(&run, false, options).unwrap();
     (folder, run, report)
 }
 

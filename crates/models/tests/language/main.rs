@@ -19,6 +19,8 @@ use mapsto_tensor::{
 use mapsto_train::{Callback, Objective};
 use serde_json::json;
 
+mod dropout;
+
 const VOCAB: usize = 7;
 
 /// Two LSTM layers, untied, one softmax, no dropout.
@@ -282,75 +284,34 @@ fn two_windows_with_carried_state_are_one() {
     }
 }
 
-/// `dropped / raw` of each step, a mask a row.
-fn masks(variational: bool) -> Vec<Vec<f64>> {
-    let dropout = LanguageDropout {
-        variational,
-        output: 0.5,
-        ..LanguageDropout::default()
-    };
-    let (_, model) = model(&LanguageModelConfig { dropout, ..small() });
-    rng::manual_seed(1);
-    let hidden = model.hidden(&tokens(6, 5, 0), None, true).unwrap();
-    let factors = (&hidden.dropped / &hidden.raw).unwrap();
-    factors.flatten(1, 2).unwrap().to_vec2().unwrap()
-}
-
 #[test]
-fn variational_dropout_has_one_mask_for_all_steps() {
-    for variational in [false, true] {
-        let masks = masks(variational);
-        let dropped = masks
-            .iter()
-            .flatten()
-            .filter(|&&factor| factor == 0.0)
-            .count();
-        assert!((30..90).contains(&dropped), "{dropped} of 120");
-        let scaled = |factor: &f64| *factor == 0.0 || (factor - 2.0).abs() < 1e-12;
-        assert!(masks.iter().flatten().all(scaled));
-        let zeros = |mask: &Vec<f64>| mask.iter().map(|f| *f == 0.0).collect::<Vec<_>>();
-        let same = masks.iter().all(|mask| zeros(mask) == zeros(&masks[0]));
-        assert_eq!(same, variational);
-    }
-}
-
-#[test]
-fn word_dropout_takes_whole_words() {
-    let dropout = LanguageDropout {
-        words: 0.5,
-        ..LanguageDropout::default()
-    };
-    let (_, model) = model(&LanguageModelConfig {
-        dropout,
+fn tied_weights_are_one_parameter() {
+    let names = |config: &LanguageModelConfig| model(config).0.names();
+    let config = LanguageModelConfig {
         layers: 1,
         ..small()
-    });
-    let twice: Vec<u32> = (0..2 * VOCAB as u32).map(|i| i % VOCAB as u32).collect();
-    let twice = Tensor::from_vec(twice, (1, 2 * VOCAB), &Device::Cpu).unwrap();
-    rng::manual_seed(2);
-    let hidden = model.hidden(&twice, None, true).unwrap().raw;
-    let outputs: Vec<Vec<f64>> = hidden.squeeze(0).unwrap().to_vec2().unwrap();
-    assert_eq!(
-        outputs[..VOCAB],
-        outputs[VOCAB..],
-        "a word is dropped wherever it stands"
-    );
-    let mut different = outputs[..VOCAB].to_vec();
-    different.sort_by(|a, b| a[0].total_cmp(&b[0]));
-    different.dedup();
-    assert!((3..VOCAB).contains(&different.len()), "{}", different.len());
-}
-
-#[test]
-fn evaluation_does_not_draw() {
-    let (_, model) = model(&LanguageModelConfig {
-        dropout: everywhere(true),
-        ..small()
-    });
-    rng::manual_seed(1);
-    let run = || values(&model.hidden(&tokens(4, 2, 0), None, false).unwrap().dropped);
-    assert_eq!(run(), run());
-    assert_eq!(rng::generator().counter, 0);
+    };
+    let tied = LanguageModelConfig {
+        tied: true,
+        ..config.clone()
+    };
+    let mut expected = vec![
+        "decoder.bias",
+        "encoder.weight",
+        "rnn.bias_hh_l0",
+        "rnn.bias_ih_l0",
+        "rnn.weight_hh_l0",
+        "rnn.weight_ih_l0",
+    ];
+    assert_eq!(names(&tied), expected);
+    expected.insert(1, "decoder.weight");
+    assert_eq!(names(&config), expected);
+    let mixture = LanguageModelConfig { mixture: 3, ..tied };
+    let names = names(&mixture);
+    assert!(!names.iter().any(|name| name == "decoder.weight"));
+    for name in ["latent.weight", "latent.bias", "prior.weight"] {
+        assert!(names.iter().any(|known| known == name), "{name}");
+    }
 }
 
 #[test]
