@@ -7,6 +7,7 @@
     reason = "helpers of tests are tests too"
 )]
 
+#[path = "../common/mod.rs"]
 mod common;
 
 use std::path::Path;
