@@ -381,3 +381,6 @@ panelled!(
     splat_f64s,
     mul_add_f64s
 );
+
+#[cfg(test)]
+mod tests;

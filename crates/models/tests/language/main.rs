@@ -13,9 +13,7 @@ use mapsto_models::lstm::language::{
     LanguageDropout, LanguageModel, LanguageModelConfig, NextToken, Window,
 };
 use mapsto_tensor::testing::{assert_close, check_gradients, wave};
-use mapsto_tensor::{
-    D, DType, Device, ParamStore, Result, StateDict, Tensor, VarBuilder, ops, rng,
-};
+use mapsto_tensor::{D, DType, Device, ParamStore, StateDict, Tensor, VarBuilder, ops, rng};
 use mapsto_train::{Callback, Objective};
 use serde_json::json;
 

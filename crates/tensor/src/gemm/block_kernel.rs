@@ -334,3 +334,6 @@ macro_rules! blocked {
 
 blocked!(f32);
 blocked!(f64);
+
+#[cfg(test)]
+mod tests;

@@ -16,13 +16,14 @@ pub(super) struct Grads<T> {
     pub(super) drest: Vec<T>,
 }
 
-/// Whether the weight's gradient is wanted stands beside what is known.
+/// With the weight's gradient if it is `learned`.
 pub(super) fn backward<T: Float, C: Cell>(
     cell: C,
     sizes: &Sizes,
     order: &Order,
-    ((weight, rest, y, kept), learned): ((&[T], &[T], &[T], &[T]), bool),
+    (weight, rest, y, kept): (&[T], &[T], &[T], &[T]),
     grad: &[T],
+    learned: bool,
 ) -> Grads<T> {
     let (units, hidden, batch) = (sizes.units(), sizes.hidden, sizes.batch);
     let (width, block) = (C::GATES * hidden, batch * C::KEPT * hidden);

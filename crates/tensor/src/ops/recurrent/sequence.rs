@@ -51,7 +51,7 @@ impl<C: Cell> Sequence<C> {
                 with_slice::<T, _>(y, |y| with_slice::<T, _>(grad, |grad| {
                     with_slice::<T, _>(kept, |kept| {
                         let known = (weight, rest, y, kept);
-                        Ok(backward(self.cell, &sizes, &self.order, (known, learned), grad))
+                        Ok(backward(self.cell, &sizes, &self.order, known, grad, learned))
                     })
                 }))
             }))?;
