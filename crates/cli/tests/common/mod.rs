@@ -61,6 +61,7 @@ pub(crate) fn fails(folder: &Path, arguments: &[&str], code: i32, words: &[&str]
             .collect::<Vec<_>>()
     };
     let before = contents();
+    let had_runs = folder.join("runs").exists();
     let outcome = mapsto(folder, arguments);
     assert_eq!(
         outcome.code,
@@ -78,7 +79,11 @@ pub(crate) fn fails(folder: &Path, arguments: &[&str], code: i32, words: &[&str]
     assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
     assert!(outcome.stdout.is_empty(), "{}", outcome.stdout);
     assert!(contents() == before, "{arguments:?} left or changed files");
-    assert!(!folder.join("runs").exists(), "{arguments:?} left a run");
+    assert_eq!(
+        folder.join("runs").exists(),
+        had_runs,
+        "{arguments:?} left a run"
+    );
 }
 
 /// A training that takes about a second: `name` is that of the run folder.

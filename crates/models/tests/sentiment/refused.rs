@@ -83,7 +83,7 @@ fn settings_out_of_range_are_named() {
         ),
         (
             "data = { train_samples = 0 }",
-            "data.train_samples must be at least 1",
+            "data.train_samples must be at least 2",
         ),
         (
             "data = { test_samples = 0 }",
