@@ -95,9 +95,13 @@ pub(crate) fn to_text(settings: &impl Settings) -> Result<String> {
     Ok(toml::to_string(settings)?)
 }
 
-/// Whether the settings have such a key.
-pub(crate) fn has(settings: &impl Settings, key: &str) -> Result<bool> {
-    Ok(slot(&mut Table::try_from(settings)?, key).is_some())
+/// The same settings with this one changed, if they have it.
+pub(crate) fn with<S: Settings>(settings: &S, key: &str, text: &str) -> Result<S> {
+    let mut table = Table::try_from(settings)?;
+    if let Some(slot) = slot(&mut table, key) {
+        *slot = Value::String(text.to_owned());
+    }
+    Ok(table.try_into()?)
 }
 
 /// The keys in which two settings differ.
@@ -220,6 +224,8 @@ fn set(table: &mut Table, keys: &[String], key: &str, value: Value) -> Result<()
     *slot = match (&*slot, value) {
         // `lr = 1` means 1.0.
         (Value::Float(_), Value::Integer(whole)) => Value::Float(whole as f64),
+        // A text setting takes any value as written, such as a folder called 2024.
+        (Value::String(_), value) if !value.is_str() => Value::String(value.to_string()),
         (_, value) => value,
     };
     Ok(())

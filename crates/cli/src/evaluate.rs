@@ -159,7 +159,7 @@ fn settings<S: Settings>(args: &EvalArgs) -> Result<(S, bool)> {
         }
     };
     let own = stored.source().to_owned();
-    let mut changes = SettingArgs {
+    let changes = SettingArgs {
         data: args.data.clone(),
         device: args.device.clone(),
         texts: args.texts.clone(),
@@ -169,10 +169,10 @@ fn settings<S: Settings>(args: &EvalArgs) -> Result<(S, bool)> {
     // The run's own are stored as a full path.
     let named = std::fs::canonicalize(settings.source());
     let foreign = settings.source() != own && named.map_or(true, |path| path != Path::new(&own));
-    if foreign && args.texts.encoding.is_none() && config::has(&stored, "data.encoding")? {
-        // That of the run's own texts says nothing about others.
-        changes.texts.encoding = Some("utf8".to_owned());
-        settings = config::resolve_onto(&changes, &stored)?;
+    if foreign {
+        // The encoding of the run's own texts says nothing about others.
+        let base = config::with(&stored, "data.encoding", "utf8")?;
+        settings = config::resolve_onto(&changes, &base)?;
     }
     Ok((settings, foreign))
 }

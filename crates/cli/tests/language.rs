@@ -269,6 +269,11 @@ fn texts_of_ones_own() {
         stored
     );
     fs::write(at.join("single.txt"), lines(200)).unwrap();
+    let data = at.join("runs/b/data.json");
+    let whole = fs::read(&data).unwrap();
+    fs::write(&data, &whole[..whole.len() / 2]).unwrap();
+    fails(at, &more, 5, &["data.json", "nobody knows the data"]);
+    fs::write(&data, whole).unwrap();
     // Nor from a damaged checkpoint; once it goes on, it has the new settings.
     let last = at.join("runs/b/checkpoints/last.safetensors");
     let whole = fs::read(&last).unwrap();

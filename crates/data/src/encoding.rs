@@ -37,10 +37,16 @@ impl Encoding {
             Self::Latin1 => bytes.into_iter().map(char::from).collect(),
             Self::Windows1252 => bytes.into_iter().map(windows_1252).collect(),
         };
-        if text.contains('\r') {
-            return Ok(text.replace("\r\n", "\n").replace('\r', "\n"));
+        if !text.contains('\r') {
+            return Ok(text);
         }
-        Ok(text)
+        let text = text.replace("\r\n", "\n");
+        // The line end of old programs, which is none beside others.
+        Ok(if text.contains('\n') {
+            text
+        } else {
+            text.replace('\r', "\n")
+        })
     }
 }
 
@@ -92,6 +98,7 @@ mod tests {
         assert_eq!(text("naïve – ☕".as_bytes(), Encoding::Utf8), "naïve – ☕");
         assert_eq!(text(b"\xef\xbb\xbfa\r\nb\n", Encoding::Utf8), "a\nb\n");
         assert_eq!(text(b"a\rb\r", Encoding::Utf8), "a\nb\n");
+        assert_eq!(text(b"a\rb\r\nc\n", Encoding::Utf8), "a\rb\nc\n");
         assert_eq!(text(b"na\xefve\x97\xa9", Encoding::Latin1), "naïve\u{97}©");
         let windows = text(
             b"\x80\x85\x92\x93\x97\x99\x9f\xa9\xff~",

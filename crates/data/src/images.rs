@@ -19,7 +19,9 @@
 use std::fmt;
 
 use mapsto_tensor::rng::Stream;
+use sha2::{Digest, Sha256};
 
+use crate::sets::hex;
 use crate::{Dataset, Error, ImageCollate, Picture, Result};
 
 /// Pictures of one size with their classes.
@@ -146,6 +148,16 @@ impl ImageSet {
         let scaled = |&pixel: &u8| f32::from(pixel) / 255.0;
         let pixels = self.pixels(index)?.iter().map(scaled).collect();
         Picture::of_planes(pixels, self.channels, self.height, self.width)
+    }
+
+    /// SHA-256 of all labels and pixels in their order, in hexadecimal.
+    pub fn sha256(&self) -> String {
+        let mut hash = Sha256::new();
+        for label in &self.labels {
+            hash.update(label.to_le_bytes());
+        }
+        hash.update(&self.pixels);
+        hex(&hash.finalize())
     }
 
     /// Bytes of a picture.

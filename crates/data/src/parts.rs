@@ -36,22 +36,15 @@ impl Parts {
         let names = file_names(source)?;
         let mut found: [Option<&str>; 3] = [None; 3];
         for name in &names {
-            let Some(part) = part(source, name)? else {
-                continue;
-            };
-            match found[part] {
-                // Sorted, so the plain file comes before its gzip.
-                Some(plain) if name.strip_suffix(".gz") == Some(plain) => {}
-                Some(other) => {
-                    return Err(ambiguous(
-                        source,
-                        &format!(
-                            "`{other}` and `{name}` could both be the {} part",
-                            NAMES[part].0
-                        ),
-                    ));
-                }
-                None => found[part] = Some(name),
+            if let Some(part) = part(source, name)? {
+                take(source, &mut found, part, name)?;
+            }
+        }
+        // A name like `trainset2.txt` is one of a part, if there is no plainer one, and more than it.
+        let open = found.map(|name| name.is_none());
+        for name in names.iter().filter(|_| names.len() > 1) {
+            if let Some(part) = loosely(name).filter(|&part| open[part]) {
+                take(source, &mut found, part, name)?;
             }
         }
         let path = |name: Option<&str>| name.map(|name| source.join(name));
@@ -98,13 +91,31 @@ pub(crate) fn file_names(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// Puts a file in its part's place.
+fn take<'a>(
+    source: &Path,
+    found: &mut [Option<&'a str>; 3],
+    part: usize,
+    name: &'a str,
+) -> Result<()> {
+    match found[part] {
+        // Sorted, so the plain file comes before its gzip.
+        Some(plain) if name.strip_suffix(".gz") == Some(plain) => {}
+        Some(other) => {
+            let part = NAMES[part].0;
+            let what = format!("`{other}` and `{name}` could both be the {part} part");
+            return Err(ambiguous(source, &what));
+        }
+        None => found[part] = Some(name),
+    }
+    Ok(())
+}
+
 /// The number in [`NAMES`] of the part that a file belongs to.
 pub(crate) fn part(folder: &Path, name: &str) -> Result<Option<usize>> {
     let lower = name.to_lowercase();
-    let named = |&part: &usize| {
-        let mut pieces = lower.split(|c: char| !c.is_alphanumeric());
-        pieces.any(|piece| NAMES[part].1.iter().any(|word| means(piece, word)))
-    };
+    let pieces: Vec<&str> = lower.split(['.', '-', '_']).collect();
+    let named = |&part: &usize| NAMES[part].1.iter().any(|word| pieces.contains(word));
     let mut parts = (0..NAMES.len()).filter(named);
     match (parts.next(), parts.next()) {
         (Some(first), Some(second)) => {
@@ -116,12 +127,21 @@ pub(crate) fn part(folder: &Path, name: &str) -> Result<Option<usize>> {
     }
 }
 
-/// Whether a piece of a name is this word, alone, with a number (`test2016`), or as in `trainset`.
-fn means(piece: &str, word: &str) -> bool {
-    piece.strip_prefix(word).is_some_and(|rest| {
-        let rest = rest.trim_end_matches(|c: char| c.is_ascii_digit());
-        matches!(rest, "" | "set" | "data")
-    })
+/// The one part whose word is among all the words of a name: alone, with a number (`test2016`), or as
+/// in `trainset`.
+fn loosely(name: &str) -> Option<usize> {
+    let lower = name.to_lowercase();
+    let means = |piece: &str, word: &str| {
+        let rest = piece.strip_prefix(word);
+        let rest = rest.map(|rest| rest.trim_end_matches(|c: char| c.is_ascii_digit()));
+        matches!(rest, Some("" | "set" | "data"))
+    };
+    let named = |&part: &usize| {
+        let mut pieces = lower.split(|c: char| !c.is_alphanumeric());
+        pieces.any(|piece| NAMES[part].1.iter().any(|word| means(piece, word)))
+    };
+    let mut parts = (0..NAMES.len()).filter(named);
+    parts.next().filter(|_| parts.next().is_none())
 }
 
 /// The number in [`NAMES`] of the part that a folder of this name is.
@@ -181,6 +201,16 @@ mod tests {
         let found = find(&["a.train", "trained.txt", "contest.txt", "evaluate", ".test"]);
         assert_eq!(found.unwrap(), ["a.train"]);
         assert_eq!(find(&["book.txt"]).unwrap(), ["book.txt"]);
+        // A plainer name comes first, and one that says two things says nothing.
+        let found = find(&[
+            "train.txt",
+            "train2.txt",
+            "test.txt",
+            "train+test.csv",
+            "dev set.txt",
+        ]);
+        assert_eq!(found.unwrap(), ["train.txt", "dev set.txt", "test.txt"]);
+        assert_eq!(find(&["test2016.txt"]).unwrap(), ["test2016.txt"]);
         let both = find(&["train.txt.gz", "train.txt", "test.gz"]);
         assert_eq!(both.unwrap(), ["train.txt", "test.gz"]);
     }

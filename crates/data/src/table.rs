@@ -175,6 +175,8 @@ enum Place {
     Quoted,
     /// After a quote that closes the field, or is the first of two.
     Closed,
+    /// After blanks behind it.
+    Blank,
 }
 
 /// A quote that nothing closes would swallow the rest of the file, or all up to the next quote, without
@@ -197,7 +199,8 @@ fn check_quotes(path: &Path, text: &str) -> Result<()> {
             (Place::Quoted, b'"') => Place::Closed,
             (Place::Quoted, _) => Place::Quoted,
             (_, b',' | b'\n') => Place::Start,
-            (Place::Closed, _) => {
+            (Place::Closed | Place::Blank, b' ' | b'\t') => Place::Blank,
+            (Place::Closed | Place::Blank, _) => {
                 let what = "neither a comma nor the end of the line follows the quote that closes \
                             the one that opens here";
                 return wrong(opened, what);

@@ -90,6 +90,11 @@ fn usual_columns_are_found_in_every_form() {
     assert_eq!(set.train().texts(), ["café", "x"]);
     assert_eq!(set.classes(), ["false", "true"]);
     assert_eq!(set.train().labels(), [1, 0]);
+    // A blank behind a quote is none of the field.
+    let blank = "text,label\n\"good, bad\" ,\"b\"\t\nx,a\n";
+    let set = read("a.csv", blank, &standard()).unwrap();
+    assert_eq!(set.train().texts(), ["good, bad", "x"]);
+    assert_eq!(set.classes(), ["a", "b"]);
     let plain = read("a.csv", "class,text\n1,b\n0,a\n", &standard()).unwrap();
     let packed = [("a.csv.gz", &*gzip(b"class,text\r\n1,b\r\n0,a\r\n"))];
     let packed = folder(&packed, &standard()).unwrap();

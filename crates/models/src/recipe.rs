@@ -91,21 +91,29 @@ pub trait Recipe: Sized {
     /// When `data.json` of the run is missing or says otherwise.
     fn check_data(&self, run: &RunFolder) -> Result<()> {
         let path = run.file("data.json");
-        let stored = std::fs::read_to_string(&path).unwrap_or_default();
-        let stored: Option<Value> = serde_json::from_str(&stored).ok();
-        // Written and read likewise.
-        let now: Option<Value> = serde_json::from_str(&self.data().to_string()).ok();
-        if stored == now {
-            return Ok(());
+        let refused = |reason: String| {
+            let path = path.display().to_string();
+            Err(Error::Train(mapsto_train::Error::NotResumable {
+                path,
+                reason,
+            }))
+        };
+        let stored = std::fs::read_to_string(&path).map_err(|error| error.to_string());
+        let stored = stored.and_then(|text| content(&text).map_err(|error| error.to_string()));
+        match stored {
+            Err(error) => refused(format!(
+                "{error}: without it nobody knows the data of the run"
+            )),
+            // Written and read likewise.
+            Ok(stored) if content(&self.data().to_string()).is_ok_and(|now| now == stored) => {
+                Ok(())
+            }
+            Ok(_) => refused(
+                "the data are not those that the run began with: put them back as they were, or \
+                 start a new run"
+                    .to_owned(),
+            ),
         }
-        let reason =
-            "the data are not those that the run began with: put them back as they were, or \
-                      start a new run"
-                .to_owned();
-        Err(Error::Train(mapsto_train::Error::NotResumable {
-            path: path.display().to_string(),
-            reason,
-        }))
     }
 
     /// Writes what the run consists of: data, environment, layers.
@@ -119,6 +127,18 @@ pub trait Recipe: Sized {
     /// # Errors
     /// When a file cannot be written, the loss becomes undefined, or the checkpoint does not fit.
     fn train(self, run: &RunFolder, resume: bool, options: Options) -> Result<Report>;
+}
+
+/// What a `data.json` says about the data themselves: where it has a digest of all of them, not how
+/// their files are packed.
+fn content(text: &str) -> serde_json::Result<Value> {
+    let mut data: Value = serde_json::from_str(text)?;
+    if let Some(fields) = data.as_object_mut()
+        && fields.contains_key("sha256")
+    {
+        fields.remove("files");
+    }
+    Ok(data)
 }
 
 /// What a caller adds to a run.

@@ -289,6 +289,7 @@ fn folder(settings: &Settings, source: &Path) -> Result<Read> {
     let info = json!({
         "name": name, "pictures": count, "height": data.size, "width": data.size,
         "channels": data.channels, "class_names": set.class_names(), "skipped": skipped,
+        "sha256": set.sha256(),
     });
     Ok(Read {
         train: Arc::clone(&set),

@@ -129,6 +129,15 @@ fn pictures_of_a_folder_in_colour_with_classes() {
     assert_eq!(data["pictures"], 80);
     let skipped = data["skipped"][0]["file"].as_str().unwrap();
     assert!(skipped.ends_with("dark/broken.png"), "{skipped}");
+    // The run goes on with these pictures, and with no others of the same names.
+    let check = || {
+        let recipe = mapsto_models::gan::Recipe::new(settings.clone()).unwrap();
+        recipe.check_data(&RunFolder::open(&run.run()).unwrap())
+    };
+    check().unwrap();
+    let other = folder.path().join("light/7.png");
+    std::fs::copy(folder.path().join("light/8.png"), other).unwrap();
+    assert!(check().unwrap_err().to_string().contains("data.json"));
     settings.data.strict = true;
     let error = mapsto_models::gan::Recipe::new(settings).unwrap_err();
     assert!(error.to_string().contains("broken.png"), "{error}");

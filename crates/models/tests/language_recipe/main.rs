@@ -203,6 +203,9 @@ fn a_perfect_model_is_no_measure_of_one_that_reads_less() {
     (settings.train.epochs, settings.train.limit_batches) = (1, 2);
     let (_folder, _, report) = train(&settings);
     assert!(report.metrics["test"].contains_key("exact_perplexity"));
+    settings.data.max_vocab = 10_000;
+    let (_folder, _, report) = train(&settings);
+    assert!(report.metrics["test"].contains_key("exact_perplexity"));
     settings.data.max_vocab = 10;
     let (_folder, _, report) = train(&settings);
     assert!(!report.metrics["test"].contains_key("exact_perplexity"));

@@ -134,7 +134,12 @@ impl Recipe {
     fn test(&self, trainer: &Trainer<NextToken>, text: &Bptt) -> Result<Scores> {
         let mut scores = trainer.evaluate(batches(text, 0))?;
         // What a perfect model reaches that tells all tokens apart.
-        if self.settings.data.source == GRAMMAR && self.description.vocab.unk().is_none() {
+        let known = |part: &Section| {
+            let mut tokens = part.tokens();
+            tokens.all(|token| self.description.vocab.id(token).is_some())
+        };
+        let all_known = known(self.corpus.train()) && self.corpus.test().is_none_or(known);
+        if self.settings.data.source == GRAMMAR && all_known {
             let exact = grammar::perplexity(self.settings.data.unit);
             scores.values.insert("exact_perplexity".to_owned(), exact);
         }
