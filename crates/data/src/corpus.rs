@@ -1,9 +1,10 @@
 //! [`Corpus`]: text to learn the next token from, of one file or of a folder.
 //!
 //! A **folder** holds the parts train, valid and test as one file each. A file belongs to the
-//! part whose name is a word of the file's name, perhaps with a number, or as in `trainset`:
-//! `train.txt`, `wiki.train.tokens`, `ptb.valid.txt.gz`, `dev-clean`, `test2016.txt`; `val`, `dev` and
-//! `validation` are valid too. A **single file**, or a folder with no other file, is cut by lines
+//! part whose name is a piece of the file's name between dots, dashes and underscores:
+//! `train.txt`, `wiki.train.tokens`, `ptb.valid.txt.gz`, `dev-clean`; `val`, `dev` and
+//! `validation` are valid too. A part that has no such file takes one whose name says it in another way,
+//! `test2016.txt`, `trainset.txt` or `my train (1).txt`. A **single file**, or a folder with no other file, is cut by lines
 //! in their order, or by tokens if it has less than three: the last 5 % are test, the 5 % before
 //! valid, the rest train.
 //!
