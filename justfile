@@ -15,7 +15,7 @@ lint:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace
 
-# Is the crate graph the one in ARCHITECTURE.md?
+# Is the crate graph the one in ARCHITECTURE.md, and is each example as short as it says?
 graph:
     .ci/graph
 

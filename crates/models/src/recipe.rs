@@ -158,7 +158,8 @@ pub type Measured = Logs;
 pub struct Report {
     /// The run folder.
     pub run: String,
-    /// Figures by split: `train` and `val` of the last epoch, `test` of the finished model.
+    /// Figures by split: `train` and `val` of the last epoch, `test` of the finished model,
+    /// where the data have a test part.
     pub metrics: BTreeMap<String, Measured>,
     /// Tables behind the test figures.
     pub details: BTreeMap<String, Value>,

@@ -383,4 +383,4 @@ panelled!(
 );
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,10 +1,29 @@
 //! The kernel with each kind of registers that there is, not only the widest of this processor.
 
-use pulp::Scalar;
-
 use super::*;
 use crate::kernel::Float;
 use crate::testing::values;
+
+/// Calls `check::<T, _>(simd)` for each float type and each kind of registers that this processor has.
+macro_rules! with_every_width {
+    ($check:ident) => {
+        $check::<f32, _>(pulp::Scalar);
+        $check::<f64, _>(pulp::Scalar);
+        #[cfg(target_arch = "x86_64")]
+        {
+            if let Some(avx2) = pulp::x86::V3::try_new() {
+                $check::<f32, _>(avx2);
+                $check::<f64, _>(avx2);
+            }
+            if let Some(avx512) = pulp::x86::V4::try_new() {
+                $check::<f32, _>(avx512);
+                $check::<f64, _>(avx512);
+            }
+        }
+    };
+}
+
+pub(crate) use with_every_width;
 
 /// Tiles of all heights, panels of all widths, and more depth than is multiplied at a time.
 fn check<T: Float + Lanes<S>, S: Simd>(simd: S)
@@ -38,17 +57,5 @@ where
 
 #[test]
 fn products_are_right_with_registers_of_any_width() {
-    check::<f32, _>(Scalar);
-    check::<f64, _>(Scalar);
-    #[cfg(target_arch = "x86_64")]
-    {
-        if let Some(avx2) = pulp::x86::V3::try_new() {
-            check::<f32, _>(avx2);
-            check::<f64, _>(avx2);
-        }
-        if let Some(avx512) = pulp::x86::V4::try_new() {
-            check::<f32, _>(avx512);
-            check::<f64, _>(avx512);
-        }
-    }
+    with_every_width!(check);
 }

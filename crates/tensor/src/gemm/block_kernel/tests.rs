@@ -1,10 +1,10 @@
 //! The kernel with each kind of registers that there is, not only the widest of this processor.
 
 use candle_core::WithDType;
-use pulp::Scalar;
 
 use super::*;
 use crate::kernel::Float;
+use crate::micro_kernel::tests::with_every_width;
 use crate::testing::values;
 
 /// Last tiles of all heights and panels of all widths, kept as sums and written where they end.
@@ -62,17 +62,5 @@ where
 
 #[test]
 fn blocks_are_right_with_registers_of_any_width() {
-    check::<f32, _>(Scalar);
-    check::<f64, _>(Scalar);
-    #[cfg(target_arch = "x86_64")]
-    {
-        if let Some(avx2) = pulp::x86::V3::try_new() {
-            check::<f32, _>(avx2);
-            check::<f64, _>(avx2);
-        }
-        if let Some(avx512) = pulp::x86::V4::try_new() {
-            check::<f32, _>(avx512);
-            check::<f64, _>(avx512);
-        }
-    }
+    with_every_width!(check);
 }
